@@ -1,0 +1,699 @@
+"""The desk: what lies open for one person in one change, and the decisions given there.
+
+All or nothing in one transaction; the same request id gives the same answer; a race has a friendly loser.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from sqlalchemy import Connection, and_, func, insert, select, update
+
+from models.actions.notices import at_text
+from models.domain.content import FIELDS, ItemContent, apply_set, changed_fields, fields_for
+from models.domain.errors import BadInput, Conflict, Forbidden, Refusal
+from models.domain.reach import proposal_hash
+from models.domain.review import LINE_VERDICTS, REASON_NEEDED, VERDICTS, revision_of, stamp_of
+from models.domain.vocabulary import STAGE_NAMES, VERDICT_RECORD
+from models.store import office
+from models.store.catalogue import versions_by_id
+from models.store.change import (
+    ADJUSTMENT,
+    ASSIGNMENT,
+    DECISION,
+    DECISION_LINE,
+    PROPOSAL,
+    SHEET,
+    STEP,
+    Case,
+    Row,
+    Wake,
+    adjustments,
+    change_row,
+    chunks,
+    drafters,
+    insert_rows,
+    procedure_body,
+    proposals_before_round,
+    rows,
+    standing_proposals,
+    step_lines,
+    wake_of,
+)
+from models.store.database import Database
+from models.store.sql import table
+from models.tables import Request, new_id
+
+REQUEST = table(Request)
+
+
+class LineIn(BaseModel):
+    """What is said of one adjustment."""
+
+    model_config = ConfigDict(extra="ignore")
+    verdict: str | None = None
+    remark: str = Field(default="", max_length=4000)
+    proposal: dict[str, Any] | None = None
+    revision: str | None = None
+
+
+class DecisionIn(BaseModel):
+    """What is said of one assignment."""
+
+    model_config = ConfigDict(extra="ignore")
+    assignment: str
+    revision: str = ""
+    verdict: str
+    comment: str = Field(default="", max_length=4000)
+    adjustments: dict[str, LineIn] = Field(default_factory=dict)
+
+
+class Submission(BaseModel):
+    """One POST of a desk."""
+
+    model_config = ConfigDict(extra="ignore")
+    request_id: str = Field(min_length=1, max_length=100)
+    decisions: list[DecisionIn] = Field(min_length=1, max_length=200)
+
+
+@dataclass(frozen=True)
+class Decided:
+    """The answer, and whom to wake (nobody, if nothing was decided)."""
+
+    answer: dict[str, Any]
+    wake: Wake | None
+
+
+# --- reading -------------------------------------------------------------------------------------------------------
+
+
+def desk(db: Database, *, person_id: str, change_id: str, now: datetime) -> dict[str, Any]:
+    """The desk as JSON of the contract; what the page shows besides stands under further keys."""
+    with db.reader() as connection:
+        change = change_row(connection, change_id)
+        person = office.person(connection, person_id)
+        query = (
+            select(ASSIGNMENT, STEP.c.stage, STEP.c.round, STEP.c.due_on, STEP.c.provisional, STEP.c.sheet_id)
+            .join(STEP, STEP.c.id == ASSIGNMENT.c.step_id)
+            .where(
+                and_(
+                    ASSIGNMENT.c.change_id == change["id"],
+                    ASSIGNMENT.c.person_id == person_id,
+                    ASSIGNMENT.c.state == "open",
+                    STEP.c.state == "open",
+                )
+            )
+            .order_by(STEP.c.due_on, ASSIGNMENT.c.opened_at)
+        )
+        found = [_assignment(connection, change, row, now) for row in rows(connection, query)]
+        return {
+            "person": {"id": person.id, "name": person.name},
+            "change": {
+                "id": change["id"],
+                "number": change["number"],
+                "title": change["title"],
+                "trigger": change["trigger"],
+                "state": change["state"],
+                "reason": change["reason"],
+                "coordinator": _person_json(connection, change["coordinator_id"]),
+            },
+            "assignments": found,
+            "decided": _decided(connection, change["id"], person_id),
+        }
+
+
+def _person_json(connection: Connection, person_id: str | None) -> dict[str, str] | None:
+    if person_id is None:
+        return None
+    person = office.person(connection, person_id)
+    return {"id": person.id, "name": person.name}
+
+
+def _assignment(connection: Connection, change: Row, row: Row, now: datetime) -> dict[str, Any]:
+    lines = step_lines(connection, [row["step_id"]])[row["step_id"]]
+    order = {line["adjustment_id"]: number for number, line in enumerate(lines)}
+    members = [
+        a for a in adjustments(connection, change_id=change["id"]) if a["id"] in order and a["state"] != "removed"
+    ]
+    members.sort(key=lambda a: order[a["id"]])
+    proposals = standing_proposals(connection, [a["id"] for a in members])
+    returned = proposals_before_round(connection, [a["id"] for a in members], row["round"]) if row["round"] > 1 else {}
+    bases = versions_by_id(connection, [a["base_version_id"] for a in members if a["base_version_id"]])
+    remarks = _remarks(connection, [a["id"] for a in members])
+    sheet = rows(connection, select(SHEET).where(SHEET.c.id == row["sheet_id"]))[0] if row["sheet_id"] else None
+    return {
+        "id": row["id"],
+        "acting_for": _person_json(connection, row["acting_for_id"]),
+        "sheet": row["sheet_id"],
+        "stage": row["stage"],
+        "stage_name": STAGE_NAMES[row["stage"]],
+        "round": row["round"],
+        "revision": _revision(row["step_id"], members, proposals),
+        "due": None if row["due_on"] is None else row["due_on"].isoformat(),
+        "provisional": row["provisional"],
+        "verdicts": list(VERDICTS[row["stage"]]),
+        "line_verdicts": list(LINE_VERDICTS.get(row["stage"], VERDICTS[row["stage"]])),
+        "proof": "none",
+        "department": "" if sheet is None else sheet["department_name"],
+        "procedure": "" if sheet is None else sheet["procedure_key"],
+        "others": _others(connection, row),
+        "next_stage": _next_stage(connection, sheet),
+        "adjustments": [
+            _adjustment(
+                a,
+                proposals.get(a["id"]),
+                returned.get(a["id"]),
+                bases.get(a["base_version_id"] or ""),
+                remarks.get(a["id"], []),
+                now,
+            )
+            for a in members
+        ],
+    }
+
+
+def _others(connection: Connection, row: Row) -> list[dict[str, Any]]:
+    """Who else was asked for the same step."""
+    query = select(ASSIGNMENT).where(and_(ASSIGNMENT.c.step_id == row["step_id"], ASSIGNMENT.c.id != row["id"]))
+    return [
+        {"person": _person_json(connection, other["person_id"]), "state": other["state"]}
+        for other in rows(connection, query)
+    ]
+
+
+def _next_stage(connection: Connection, sheet: Row | None) -> str:
+    if sheet is None:
+        return STAGE_NAMES["draft"]
+    stages = [
+        stage["code"] for stage in procedure_body(connection, sheet["procedure_key"], sheet["procedure_no"])["stages"]
+    ]
+    later = stages[min(sheet["position"] + 1, len(stages) - 1) :]
+    return STAGE_NAMES[later[0]] if later else ""
+
+
+def _adjustment(
+    row: Row, proposal: Row | None, returned: Row | None, base: Any, remarks: list[dict[str, Any]], now: datetime
+) -> dict[str, Any]:
+    declined = proposal is not None and proposal["kind"] == "decline"
+    return {
+        "id": row["id"],
+        "target": {"kind": row["kind"], "code": row["code"], "name": row["name"]},
+        "outcomes": row["outcomes"].split("+"),
+        "before": fields_json(None if base is None else base.content),
+        "proposed": fields_json(None if proposal is None else proposal["content"]),
+        "declined": declined,
+        "last_returned": fields_json(None if returned is None else returned["content"]),
+        "remarks": remarks,
+        "documents": [],
+        "revision": row["revision"],
+        "reason": row["reason"],
+        "uncertain": row["uncertain"],
+        "hint": row["hint"],
+        "state": row["state"],
+        "drafting_remark": "" if proposal is None else proposal["remark"],
+    }
+
+
+def fields_json(content: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Every field of the list of fields, null where there is none; None where there is no content at all."""
+    if content is None:
+        return None
+    return {info.name: content.get(info.name) for info in FIELDS}
+
+
+def _remarks(connection: Connection, adjustment_ids: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+    """What was said of each adjustment by now, oldest first."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for part in chunks(adjustment_ids):
+        query = (
+            select(DECISION_LINE, DECISION.c.person_id, DECISION.c.at, DECISION.c.comment, STEP.c.stage, STEP.c.state)
+            .join(DECISION, DECISION.c.id == DECISION_LINE.c.decision_id)
+            .join(STEP, STEP.c.id == DECISION.c.step_id)
+            .where(DECISION_LINE.c.adjustment_id.in_(part))
+            .order_by(DECISION.c.at)
+        )
+        for row in rows(connection, query):
+            text = row["remark"] or row["comment"]
+            if text and row["state"] != "open":
+                found.setdefault(row["adjustment_id"], []).append(
+                    {
+                        "person": _person_json(connection, row["person_id"]),
+                        "at": row["at"].isoformat(),
+                        "text": text,
+                        "stage": row["stage"],
+                        "verdict": row["verdict"],
+                    }
+                )
+    return found
+
+
+def _decided(connection: Connection, change_id: str, person_id: str) -> list[dict[str, Any]]:
+    query = (
+        select(DECISION)
+        .join(ASSIGNMENT, ASSIGNMENT.c.step_id == DECISION.c.step_id)
+        .where(
+            and_(DECISION.c.change_id == change_id, ASSIGNMENT.c.person_id == person_id, DECISION.c.undone_at.is_(None))
+        )
+        .distinct()
+        .order_by(DECISION.c.at)
+    )
+    return [
+        {
+            "assignment": row["assignment_id"],
+            "verdict": row["verdict"],
+            "by": _person_json(connection, row["person_id"]),
+            "at": row["at"].isoformat(),
+        }
+        for row in rows(connection, query)
+    ]
+
+
+def _revision(step_id: str, members: Sequence[Row], proposals: Mapping[str, Row]) -> str:
+    stamp = max(
+        (int(proposals[a["id"]]["at"].timestamp() * 1_000_000) for a in members if a["id"] in proposals), default=0
+    )
+    return revision_of(step_id, [(a["id"], a["revision"]) for a in members], stamp)
+
+
+# --- deciding ------------------------------------------------------------------------------------------------------
+
+
+def decide(
+    db: Database,
+    *,
+    person_id: str,
+    change_id: str,
+    body: dict[str, Any],
+    via: str,
+    proof: str = "none",
+    address: str = "",
+    agent: str = "",
+    now: datetime,
+) -> Decided:
+    """Record what a person decided, all or nothing.
+
+    Raises `Conflict` (already_decided, revision_changed, superseded, request_reused), `Forbidden` (four_eyes,
+    not_your_seat), `BadInput` (verdict_missing, unknown_verdict, comment_required, field_…, nothing_to_decide).
+    """
+    try:
+        submission = Submission.model_validate(body)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise BadInput("field_invalid", f"提交的内容有误：{'.'.join(map(str, first['loc']))}。") from error
+    body_hash = hashlib.sha256(json.dumps(body, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+    def verb(connection: Connection) -> Decided:
+        case = Case(connection, change_id, now)
+        earlier = rows(
+            connection,
+            select(REQUEST).where(and_(REQUEST.c.id == submission.request_id, REQUEST.c.person_id == person_id)),
+        )
+        if earlier:
+            if earlier[0]["body_hash"] != body_hash:
+                raise Conflict("request_reused", "同一请求编号已用于另一份内容，本次未记录。请刷新页面后重新提交。")
+            return Decided(dict(earlier[0]["answer"]), None)
+        hand = _Hand(connection, case, person_id, via, proof, address, agent, submission.request_id)
+        recorded = [hand.take(said) for said in submission.decisions]
+        answer = {"recorded": recorded}
+        connection.execute(
+            insert(REQUEST).values(
+                id=submission.request_id, person_id=person_id, body_hash=body_hash, answer=answer, at=now
+            )
+        )
+        case.flush()
+        return Decided(answer, wake_of(case.row) if hand.decided else None)
+
+    return db.write(verb)
+
+
+class _Hand:
+    """One person's submission being recorded."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        case: Case,
+        person_id: str,
+        via: str,
+        proof: str,
+        address: str,
+        agent: str,
+        request: str,
+    ) -> None:
+        self.connection = connection
+        self.case = case
+        self.person_id = person_id
+        self.via, self.proof, self.address, self.agent, self.request = via, proof, address, agent[:200], request
+        self.decided = False
+
+    def take(self, said: DecisionIn) -> dict[str, Any]:
+        """Check and record one decision."""
+        assignment, step = self._find(said)
+        lines = step_lines(self.connection, [step["id"]])[step["id"]]
+        ids = [line["adjustment_id"] for line in lines]
+        by_id = {a["id"]: a for a in adjustments(self.connection, change_id=self.case.id) if a["id"] in set(ids)}
+        members = [by_id[i] for i in ids if by_id[i]["state"] != "removed"]
+        _check_verdicts(step["stage"], said, {a["id"] for a in members})
+        self._check_four_eyes(step, members)
+        proposals = standing_proposals(self.connection, [a["id"] for a in members])
+        self._check_revision(step, said, members, proposals)
+        if step["stage"] == "draft":
+            self._write_proposals(said, members, proposals)
+        if said.verdict != "save":
+            self._record(assignment, step, said, members)
+        return {
+            "assignment": assignment["id"],
+            "verdict": said.verdict,
+            "person": _person_json(self.connection, self.person_id),
+            "acting_for": _person_json(self.connection, assignment["acting_for_id"]),
+            "at": self.case.now.isoformat(),
+        }
+
+    def _find(self, said: DecisionIn) -> tuple[Row, Row]:
+        found = rows(self.connection, select(ASSIGNMENT).where(ASSIGNMENT.c.id == said.assignment))
+        if not found or found[0]["change_id"] != self.case.id or found[0]["person_id"] != self.person_id:
+            raise BadInput("nothing_to_decide", "本次提交没有您可办理的待办，未作任何改动。")
+        assignment = found[0]
+        step = rows(self.connection, select(STEP).where(STEP.c.id == assignment["step_id"]))[0]
+        standing = rows(
+            self.connection,
+            select(DECISION)
+            .where(and_(DECISION.c.step_id == step["id"], DECISION.c.undone_at.is_(None)))
+            .order_by(DECISION.c.at),
+        )
+        mine = [row for row in standing if row["assignment_id"] == assignment["id"]]
+        if mine:
+            self._already(mine[0])
+        if self.case.row["state"] != "open":
+            self._ended()
+        if assignment["state"] == "moved":
+            raise Conflict(
+                "superseded",
+                "该件已转交他人办理，本次提交未记录，您不必再办。",
+                reason="reassigned",
+                **self._whom(None, assignment["closed_at"]),
+            )
+        if standing and (assignment["state"] != "open" or self._one_is_enough(step)):
+            self._already(standing[0])
+        if assignment["state"] != "open" or step["state"] != "open":
+            raise Conflict(
+                "superseded",
+                f"该环节已由第 {step['round'] + 1} 轮代替，本次提交未记录。请办理页面上的新待办。",
+                **self._whom(None, assignment["closed_at"]),
+            )
+        return assignment, step
+
+    def _whom(self, person_id: str | None, at: datetime | None) -> dict[str, Any]:
+        return {
+            "by": _person_json(self.connection, person_id),
+            "at": None if at is None else at.isoformat(),
+            "conflicts": [],
+        }
+
+    def _already(self, decision: Row) -> None:
+        verdict = VERDICT_RECORD[decision["verdict"]]
+        at = at_text(decision["at"], self.case.now)
+        if decision["person_id"] == self.person_id:
+            message = f"您已于{at}办理，结论为“{verdict}”，不必重复提交。"
+        else:
+            name = office.person(self.connection, decision["person_id"]).name
+            message = f"该件已由{name}于{at}办理，结论为“{verdict}”，您本次提交未记录。有不同看法的，请与其联系。"
+        raise Conflict(
+            "already_decided", message, verdict=decision["verdict"], **self._whom(decision["person_id"], decision["at"])
+        )
+
+    def _ended(self) -> None:
+        withdrawn = self.case.row["state"] == "withdrawn"
+        at = at_text(self.case.row["closed_at"], self.case.now)
+        words = f"本次变更已于{at}{'撤回' if withdrawn else '办结'}，不再接受意见。"
+        raise Conflict(
+            "superseded",
+            words,
+            reason="change_withdrawn" if withdrawn else "change_closed",
+            **self._whom(None, self.case.row["closed_at"]),
+        )
+
+    def _one_is_enough(self, step: Row) -> bool:
+        if step["sheet_id"] is None:
+            return True
+        sheet = rows(self.connection, select(SHEET).where(SHEET.c.id == step["sheet_id"]))[0]
+        body = procedure_body(self.connection, sheet["procedure_key"], sheet["procedure_no"])
+        return any(stage["code"] == step["stage"] and stage["rule"] == "any" for stage in body["stages"])
+
+    def _check_four_eyes(self, step: Row, members: Sequence[Row]) -> None:
+        """The one choke point: nobody reviews or approves what he drafted, by whatever way in."""
+        if step["stage"] in {"draft", "scope"}:
+            return
+        wrote = drafters(self.connection, [a["id"] for a in members])
+        mine = [key for key, people in wrote.items() if self.person_id in people]
+        if mine:
+            raise Forbidden(
+                "four_eyes",
+                f"其中 {len(mine)} 项由您起草，按照起草与审核分离的要求，您不能办理{STAGE_NAMES[step['stage']]}，"
+                "未记录。请转交其他同志。",
+            )
+
+    def _check_revision(
+        self, step: Row, said: DecisionIn, members: Sequence[Row], proposals: Mapping[str, Row]
+    ) -> None:
+        """What the person saw must be what stands; at drafting only the adjustments named are compared."""
+        if said.revision == _revision(step["id"], members, proposals):
+            return
+        stamp = stamp_of(said.revision)
+        changed = [a for a in members if _newer(a, said.adjustments.get(a["id"]), proposals.get(a["id"]), stamp)]
+        if step["stage"] == "draft" and stamp is not None:
+            named = set(said.adjustments) if said.adjustments else {a["id"] for a in members}
+            changed = [a for a in changed if a["id"] in named]
+            if not changed:
+                return
+        newest = max(
+            (proposals[a["id"]] for a in (changed or members) if a["id"] in proposals),
+            key=lambda p: p["at"],
+            default=None,
+        )
+        by = None if newest is None else newest["by_person_id"]
+        at = self.case.now if newest is None else newest["at"]
+        who = "系统" if by is None else office.person(self.connection, by).name
+        raise Conflict(
+            "revision_changed",
+            f"您打开页面后，内容已由{who}于{at_text(at, self.case.now)}修改，本次提交未记录。改动已标出，请核对后重新提交。",
+            by=_person_json(self.connection, by),
+            at=at.isoformat(),
+            conflicts=self._conflicts(said, changed, proposals),
+        )
+
+    def _conflicts(
+        self, said: DecisionIn, changed: Sequence[Row], proposals: Mapping[str, Row]
+    ) -> list[dict[str, Any]]:
+        found = []
+        for row in changed:
+            proposal = proposals[row["id"]]
+            mine = (said.adjustments.get(row["id"]) or LineIn()).proposal or {}
+            theirs = proposal["content"] or {}
+            for name in sorted(mine) or ["*"]:
+                if name == "*" or mine[name] != theirs.get(name):
+                    found.append(
+                        {
+                            "adjustment": row["id"],
+                            "field": name,
+                            "yours": mine.get(name),
+                            "theirs": theirs.get(name),
+                            "by": _person_json(self.connection, proposal["by_person_id"]),
+                            "at": proposal["at"].isoformat(),
+                        }
+                    )
+        return found
+
+    def _write_proposals(self, said: DecisionIn, members: Sequence[Row], proposals: Mapping[str, Row]) -> None:
+        values = []
+        for row in members:
+            line = said.adjustments.get(row["id"]) or LineIn()
+            standing = proposals[row["id"]]
+            verdict = line.verdict or said.verdict
+            if verdict == "save" and line.proposal is None and not line.remark:
+                continue
+            outcomes = row["outcomes"].split("+")
+            content = _checked(row, standing["content"], line.proposal)
+            declined = verdict == "decline"
+            if verdict == "submit":
+                _check_complete(row["name"], content, outcomes)
+            revision = proposal_hash(content, [*outcomes, "decline"] if declined else outcomes)
+            values.append(
+                {
+                    "adjustment_id": row["id"],
+                    "no": standing["no"] + 1,
+                    "revision": revision,
+                    "round": self._round(row),
+                    "kind": "decline" if declined else "content",
+                    "content": content,
+                    "remark": line.remark or (said.comment if declined else ""),
+                    "by_person_id": self.person_id,
+                    "at": self.case.now,
+                    "submitted": verdict != "save",
+                }
+            )
+            self.connection.execute(
+                update(ADJUSTMENT).where(ADJUSTMENT.c.id == row["id"]).values(revision=revision, declined=declined)
+            )
+        insert_rows(self.connection, PROPOSAL, values)
+        if said.verdict == "save":
+            self.case.log("暂存", who=self.person_id, via=self.via, about=said.assignment, count=len(values))
+
+    def _round(self, row: Row) -> int:
+        if not hasattr(self, "_rounds"):
+            self._rounds: dict[str, int] = {}
+        sheet_id = row["sheet_id"]
+        if sheet_id not in self._rounds:
+            query = select(SHEET.c.round).where(SHEET.c.id == sheet_id)
+            self._rounds[sheet_id] = int(self.connection.execute(query).scalar() or 1)
+        return self._rounds[sheet_id]
+
+    def _record(self, assignment: Row, step: Row, said: DecisionIn, members: Sequence[Row]) -> None:
+        decision_id = new_id("dec")
+        self.connection.execute(
+            insert(DECISION).values(
+                id=decision_id,
+                change_id=self.case.id,
+                step_id=step["id"],
+                assignment_id=assignment["id"],
+                request_id=self.request,
+                person_id=self.person_id,
+                acting_for_id=assignment["acting_for_id"],
+                verdict=said.verdict,
+                comment=said.comment,
+                revision=said.revision,
+                via=self.via,
+                proof=self.proof,
+                address=self.address,
+                agent=self.agent,
+                at=self.case.now,
+            )
+        )
+        lines = []
+        for row in members:
+            line = said.adjustments.get(row["id"]) or LineIn()
+            lines.append(
+                {
+                    "decision_id": decision_id,
+                    "adjustment_id": row["id"],
+                    "verdict": line.verdict or said.verdict,
+                    "remark": line.remark,
+                    "revision": row["revision"],
+                }
+            )
+        insert_rows(self.connection, DECISION_LINE, lines)
+        self.connection.execute(
+            update(ASSIGNMENT)
+            .where(ASSIGNMENT.c.id == assignment["id"])
+            .values(state="decided", closed_at=self.case.now)
+        )
+        self.case.log(
+            VERDICT_RECORD[said.verdict],
+            who=self.person_id,
+            acting_for=assignment["acting_for_id"],
+            via=self.via,
+            about=step["id"],
+            work=True,
+            stage=step["stage"],
+            count=len(members),
+            comment=said.comment,
+            decision=decision_id,
+            revision=said.revision,
+            proof=self.proof,
+        )
+        self.decided = True
+
+
+def _newer(row: Row, line: LineIn | None, proposal: Row | None, stamp: int | None) -> bool:
+    if line is not None and line.revision:
+        return line.revision != row["revision"]
+    if proposal is None or stamp is None:
+        return True
+    return int(proposal["at"].timestamp() * 1_000_000) > stamp
+
+
+def _check_verdicts(stage: str, said: DecisionIn, known: set[str]) -> None:
+    allowed = VERDICTS[stage]
+    if not said.verdict:
+        raise BadInput("verdict_missing", "尚未选择办理结论。")
+    _check_one(said.verdict, allowed)
+    line_allowed = LINE_VERDICTS.get(stage, allowed)
+    unknown = sorted(set(said.adjustments) - known)
+    if unknown:
+        raise BadInput("nothing_to_decide", "提交中有不属于本待办的事项，未作任何改动。", adjustments=unknown)
+    for line in said.adjustments.values():
+        if line.verdict:
+            _check_one(line.verdict, line_allowed)
+            if line.verdict in REASON_NEEDED and not (line.remark.strip() or said.comment.strip()):
+                _reason_missing(line.verdict)
+    remarks = any(line.remark.strip() for line in said.adjustments.values())
+    if said.verdict in REASON_NEEDED and not said.comment.strip() and not remarks:
+        _reason_missing(said.verdict)
+
+
+def _check_one(verdict: str, allowed: Sequence[str]) -> None:
+    if verdict not in allowed:
+        names = "、".join(VERDICT_RECORD[name] for name in allowed)
+        raise BadInput(
+            "unknown_verdict", f"本环节不能使用结论“{VERDICT_RECORD.get(verdict, verdict)}”，可选：{names}。"
+        )
+
+
+def _reason_missing(verdict: str) -> None:
+    raise BadInput("comment_required", f"“{VERDICT_RECORD[verdict]}”须写明理由，请填在“意见说明”或者逐项意见中。")
+
+
+def _checked(row: Row, standing: Mapping[str, Any] | None, values: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """The standing content with the values set; fields outside the outcomes stay as they are."""
+    if values is None or standing is None:
+        return None if standing is None else dict(standing)
+    before = ItemContent.model_validate(standing)
+    allowed = {name for outcome in row["outcomes"].split("+") for name in fields_for(outcome)}
+    outside = sorted(name for name in values if name not in allowed and values[name] != standing.get(name))
+    if outside:
+        raise BadInput(
+            "field_invalid",
+            f"“{row['name']}”本次调整类型不含“{outside[0]}”，不能修改；需要修改的，请另行申请。",
+            field=outside[0],
+            adjustment=row["id"],
+        )
+    try:
+        return dict(apply_set(before, {k: v for k, v in values.items() if k in allowed}).model_dump(mode="json"))
+    except Refusal as refusal:
+        raise type(refusal)(
+            refusal.code, f"“{row['name']}”：{refusal.message}", adjustment=row["id"], **refusal.details
+        ) from None
+
+
+def _check_complete(name: str, content: Mapping[str, Any] | None, outcomes: Sequence[str]) -> None:
+    if content is None or "cancel" in outcomes:
+        return
+    if not content.get("name"):
+        raise BadInput("field_missing", "“事项名称”未填写。", field="name")
+    touched = {"change_basis", "add"} & set(outcomes)
+    if touched and not content.get("bases"):
+        raise BadInput(
+            "basis_missing", f"事项“{name}”没有设定依据，不能提交。请至少填写一部法律法规规章及其条款。", field="bases"
+        )
+
+
+def differing_fields(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """Names of the fields in which two contents differ."""
+    return list(changed_fields(ItemContent.model_validate(before), ItemContent.model_validate(after)))
+
+
+def open_count(db: Database, *, person_id: str) -> int:
+    """How many assignments lie open for a person over all changes."""
+    with db.reader() as connection:
+        query = (
+            select(func.count())
+            .select_from(ASSIGNMENT)
+            .where(and_(ASSIGNMENT.c.person_id == person_id, ASSIGNMENT.c.state == "open"))
+        )
+        return int(connection.execute(query).scalar() or 0)

@@ -1,0 +1,93 @@
+"""What the engine asks of the office: who needs waking, which legs are orphans, when an attempt is over."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, and_, delete, insert, or_, select, update
+
+from models.store.change import CHANGE, ENGINE, Case, Wake, rows, wake_of
+from models.store.database import Database
+
+#: Work not taken up after this many seconds is woken by the pulse.
+PATIENCE = timedelta(seconds=5)
+
+
+def engine_seen(db: Database, *, engine_id: str, pid: int, host: str, now: datetime) -> None:
+    """The heartbeat of an engine process."""
+
+    def verb(connection: Connection) -> None:
+        touched = connection.execute(update(ENGINE).where(ENGINE.c.id == engine_id).values(seen_at=now)).rowcount
+        if not touched:
+            connection.execute(delete(ENGINE).where(ENGINE.c.seen_at < now - timedelta(days=1)))
+            connection.execute(insert(ENGINE).values(id=engine_id, pid=pid, host=host, started_at=now, seen_at=now))
+
+    db.write(verb)
+
+
+def engine_alive(db: Database, *, now: datetime, alive_seconds: float = 10) -> bool:
+    """Whether any engine was seen lately."""
+    with db.reader() as connection:
+        query = select(ENGINE.c.id).where(ENGINE.c.seen_at > now - timedelta(seconds=alive_seconds)).limit(1)
+        return connection.execute(query).first() is not None
+
+
+def changes_to_wake(db: Database, *, now: datetime, limit: int = 200) -> list[Wake]:
+    """Open changes with work nobody took up, with something due, or without a run."""
+    old_work = and_(CHANGE.c.work_seq > CHANGE.c.consumed_seq, CHANGE.c.work_since <= now - PATIENCE)
+    due = and_(CHANGE.c.next_due.is_not(None), CHANGE.c.next_due <= now)
+    no_run = and_(CHANGE.c.flow_run_id.is_(None), CHANGE.c.created_at <= now - PATIENCE)
+    with db.reader() as connection:
+        query = select(CHANGE).where(and_(CHANGE.c.state == "open", or_(old_work, due, no_run))).limit(limit)
+        return [wake_of(row) for row in rows(connection, query)]
+
+
+def hot_work(db: Database, change_ids: Sequence[str], *, now: datetime) -> set[str]:
+    """Which of these changes have something to do now, or have ended."""
+    if not change_ids:
+        return set()
+    with db.reader() as connection:
+        query = select(CHANGE.c.id).where(
+            and_(
+                CHANGE.c.id.in_(list(change_ids)),
+                or_(CHANGE.c.work_seq > CHANGE.c.consumed_seq, CHANGE.c.next_due <= now, CHANGE.c.state != "open"),
+            )
+        )
+        return set(connection.execute(query).scalars())
+
+
+def orphans(db: Database, *, now: datetime, alive_seconds: float = 10) -> list[Wake]:
+    """Open changes with a leg that is not parked and whose engine is dead."""
+    alive = select(ENGINE.c.id).where(ENGINE.c.seen_at > now - timedelta(seconds=alive_seconds))
+    with db.reader() as connection:
+        query = select(CHANGE).where(
+            and_(
+                CHANGE.c.state == "open",
+                CHANGE.c.leg_no > 0,
+                or_(CHANGE.c.parked_leg.is_(None), CHANGE.c.parked_leg != CHANGE.c.leg_no),
+                or_(CHANGE.c.leg_engine.is_(None), CHANGE.c.leg_engine.not_in(alive)),
+            )
+        )
+        return [wake_of(row) for row in rows(connection, query)]
+
+
+def new_attempt(db: Database, *, change_id: str, attempt: int, why: str, now: datetime) -> int:
+    """Give a change a new attempt because its run is gone or over; another's new attempt stands."""
+
+    def verb(connection: Connection) -> int:
+        case = Case(connection, change_id, now)
+        if case.row["state"] != "open" or case.row["attempt"] != attempt:
+            return int(case.row["attempt"])
+        case.set(attempt=attempt + 1, flow_run_id=None, parked_leg=None, leg_engine=None)
+        case.log("续办", about=str(attempt + 1), reason=why, work=True)
+        case.flush()
+        return attempt + 1
+
+    return db.write(verb)
+
+
+def wake_for(db: Database, *, change_id: str) -> Wake:
+    """The wake of one change as it stands."""
+    with db.reader() as connection:
+        return wake_of(rows(connection, select(CHANGE).where(CHANGE.c.id == change_id))[0])

@@ -1,0 +1,468 @@
+"""A leg: one execution of the flow takes up everything that came, moves every sheet that can move, and waits again.
+
+A pass reads how far the log has come, moves each sheet concerned in a transaction of its own, and marks what it
+consumed. Moves read the tables, never the log; calling a pass again with nothing new changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, and_, select, update
+
+from models.actions.moving import move_sheet
+from models.actions.notices import Writer, contact_of, due_text
+from models.actions.opening import Room, open_scope
+from models.actions.publishing import publish_due
+from models.actions.starting import find_reach
+from models.domain.errors import Conflict, Gone, Refusal
+from models.domain.reach import ReachRow
+from models.domain.requests import read_request
+from models.reference.procedures import procedure_for
+from models.store import office
+from models.store.change import (
+    ADJUSTMENT,
+    CHANGE,
+    PROPOSAL,
+    SHEET,
+    STEP,
+    Case,
+    Row,
+    adjustments,
+    assignments,
+    decisions,
+    drop_rungs,
+    due_rungs,
+    fire_rung,
+    insert_rows,
+    next_moment,
+    procedure_no,
+    rows,
+    set_adjustments,
+    set_sheet,
+    set_step,
+    sheets,
+    step_lines,
+    steps,
+)
+from models.store.database import Database
+from models.store.outbox import cancel, enqueue
+from models.tables import new_id
+
+#: Working days to confirm the scope of a change (our default: no source gives one).
+SCOPE_DAYS = 3
+TERMINAL = frozenset({"published", "declined", "rejected", "removed"})
+#: When a sheet that raised is tried again, in minutes; afterwards hourly.
+RETRY_MINUTES = (1, 5, 30, 60)
+
+
+@dataclass(frozen=True)
+class Moved:
+    """A stage of a department's sheet that was passed or opened, with its number of adjustments."""
+
+    stage: str
+    department: str
+    count: int
+
+
+@dataclass(frozen=True)
+class PassResult:
+    """What a pass did and what the change waits for now."""
+
+    consumed: int
+    moved: tuple[Moved, ...]
+    opened: tuple[Moved, ...]
+    notices: int
+    waiting: int
+    phase: str
+    state: str
+    ended: bool
+    next_due: datetime | None
+    stuck: tuple[str, ...] = ()
+
+
+@dataclass
+class Tally:
+    """Counts while a pass runs."""
+
+    moved: list[Moved] = field(default_factory=list)
+    opened: list[Moved] = field(default_factory=list)
+    notices: int = 0
+    stuck: list[str] = field(default_factory=list)
+
+
+def begin_leg(db: Database, *, change_id: str, attempt: int, flow_run_id: str, engine_id: str, now: datetime) -> int:
+    """The number of the new leg. Raises `Gone change_closed` for an ended change, `Conflict run_stale` for an old attempt."""
+
+    def verb(connection: Connection) -> int:
+        case = Case(connection, change_id, now)
+        _still_ours(case, attempt, None)
+        leg = int(case.row["leg_no"]) + 1
+        case.set(leg_no=leg, leg_engine=engine_id, parked_leg=None, flow_run_id=flow_run_id)
+        case.flush()
+        return leg
+
+    return db.write(verb)
+
+
+def _still_ours(case: Case, attempt: int, leg_no: int | None) -> None:
+    if case.row["state"] != "open":
+        raise Gone("change_closed", "变更已办结或者已撤回，本次运行结束。")
+    if case.row["attempt"] != attempt or (leg_no is not None and case.row["leg_no"] != leg_no):
+        raise Conflict("run_stale", "该次运行已由新的运行接替，未作任何改动；办理情况请看门户，不必重试。")
+
+
+def run_pass(
+    db: Database, *, change_id: str, leg_no: int, attempt: int, now: datetime, collect_minutes: float
+) -> PassResult:
+    """Do everything that is due for one change. Raises `Conflict run_stale` when another leg has begun."""
+    tally = Tally()
+    with db.reader() as connection:
+        row = rows(connection, select(CHANGE).where(CHANGE.c.id == change_id))[0]
+        upto, before = int(row["work_seq"]), int(row["consumed_seq"])
+
+    def step(verb: Callable[[Room], None]) -> None:
+        db.write(lambda connection: _in_room(connection, change_id, attempt, leg_no, now, collect_minutes, tally, verb))
+
+    phase = row["phase"]
+    if phase in {"registered", "assessing"}:
+        step(_assess)
+    step(_scope)
+    for sheet_id in _moving_sheets(db, change_id):
+        try:
+            step(lambda room, sheet_id=sheet_id: _move(room, sheet_id, tally))  # type: ignore[misc]
+        except (Conflict, Gone) as refusal:
+            if refusal.code in {"run_stale", "change_closed"}:
+                raise
+            step(lambda room, sheet_id=sheet_id, error=refusal: _stick(room, sheet_id, error, tally))  # type: ignore[misc]
+        except Exception as error:  # a sheet that raises must not hold up the others
+            step(lambda room, sheet_id=sheet_id, error=error: _stick(room, sheet_id, error, tally))  # type: ignore[misc]
+    step(lambda room: publish_due(room))
+    step(_rungs)
+    step(lambda room: _finish(room, upto))
+    return _result(db, change_id, before, tally, now)
+
+
+def _in_room(
+    connection: Connection,
+    change_id: str,
+    attempt: int,
+    leg_no: int,
+    now: datetime,
+    collect_minutes: float,
+    tally: Tally,
+    verb: Callable[[Room], None],
+) -> None:
+    """One transaction of a pass: the change locked, the leg checked first, notices and log written last."""
+    case = Case(connection, change_id, now)
+    if case.row["state"] != "open":
+        return
+    _still_ours(case, attempt, leg_no)
+    writer = Writer(connection, case, contact_of(connection, case.row["coordinator_id"]))
+    verb(Room(connection, case, writer, office.calendar(connection)))
+    case.set(next_due=next_moment(connection, change_id))
+    case.flush()
+    tally.notices += enqueue(connection, notices=writer.notices, now=now, collect_minutes=collect_minutes)
+
+
+# --- assessing -----------------------------------------------------------------------------------------------------
+
+
+def _assess(room: Room) -> None:
+    """Find the items concerned and propose an adjustment for each; without any the change closes with the reason."""
+    case = room.case
+    params = {name: value for name, value in case.row["params"].items() if not name.startswith("_")}
+    try:
+        reach = find_reach(room.connection, read_request(case.row["trigger"], params))
+    except Refusal as refusal:
+        _close(case, "closed", refusal.message)
+        return
+    if not reach.rows:
+        _close(case, "closed", "没有找到涉及的事项")
+        return
+    _propose(room, reach.rows)
+    case.set(phase="scoping")
+    case.log("梳理", about=case.row["number"], count=len(reach.rows), work=True)
+
+
+def _propose(room: Room, found: Sequence[ReachRow]) -> None:
+    values, proposals = [], []
+    for number, row in enumerate(found):
+        adjustment_id = new_id("adj")
+        values.append(
+            {
+                "id": adjustment_id,
+                "change_id": room.case.id,
+                "ord": number,
+                "kind": row.kind,
+                "item_id": row.item_id,
+                "base_version_id": row.base_version_id,
+                "outcomes": "+".join(row.outcomes),
+                "department_id": row.department_id,
+                "state": "proposed",
+                "name": row.name,
+                "code": row.code,
+                "revision": row.revision,
+                "declined": False,
+                "reason": row.reason,
+                "uncertain": not row.certain,
+                "hint": {
+                    **row.hint,
+                    "department_text": row.department_text,
+                    "article": row.article,
+                    "change": row.change,
+                },
+            }
+        )
+        proposals.append(
+            {
+                "adjustment_id": adjustment_id,
+                "no": 1,
+                "revision": row.revision,
+                "round": 0,
+                "kind": "content",
+                "content": row.content,
+                "remark": "",
+                "by_person_id": None,
+                "at": room.case.now,
+                "submitted": False,
+            }
+        )
+    insert_rows(room.connection, ADJUSTMENT, values)
+    insert_rows(room.connection, PROPOSAL, proposals)
+
+
+def _close(case: Case, phase: str, reason: str) -> None:
+    case.set(phase=phase, state="closed", closed_at=case.now, subject=None, consumed_seq=case.get("work_seq"))
+    case.log("办结", about=case.row["number"], reason=reason)
+
+
+# --- scope ---------------------------------------------------------------------------------------------------------
+
+
+def _scope(room: Room) -> None:
+    """Open the scope step, or take up its decision: what is confirmed goes into sheets."""
+    case = room.case
+    if case.row["phase"] != "scoping" and case.get("phase") != "scoping":
+        return
+    lines = [row for row in adjustments(room.connection, change_id=case.id) if row["state"] == "proposed"]
+    open_ones = [row for row in steps(room.connection, case.id, states=["open"]) if row["sheet_id"] is None]
+    if not open_ones:
+        if _confirms_itself(room):
+            _confirmed(room, lines)
+        else:
+            open_scope(room, lines, SCOPE_DAYS, case.now)
+        return
+    step = open_ones[0]
+    decided = decisions(room.connection, [step["id"]])[step["id"]]
+    if not decided:
+        return
+    out = {key for key, line in decided[0]["lines"].items() if line["verdict"] == "take_out"}
+    for adjustment_id in out:
+        remark = decided[0]["lines"][adjustment_id]["remark"] or decided[0]["comment"]
+        set_adjustments(room.connection, [adjustment_id], state="removed", reason=remark)
+    set_step(room.connection, step["id"], state="passed", closed_at=case.now)
+    drop_rungs(room.connection, [step["id"]])
+    cancel(room.connection, step_ids=[step["id"]])
+    _confirmed(room, [line for line in lines if line["id"] not in out])
+
+
+def _confirms_itself(room: Room) -> bool:
+    """A coordinator who starts an agency request with given targets has confirmed its scope by starting it."""
+    row = room.case.row
+    return (
+        row["trigger"] == "agency_request"
+        and row["starter_id"] is not None
+        and any(holder.person_id == row["starter_id"] for holder in room.holders("coordinator"))
+    )
+
+
+def _confirmed(room: Room, lines: Sequence[Row]) -> None:
+    """Sheets by drafting department and procedure."""
+    case = room.case
+    if not lines:
+        _close(case, "closed", "全部事项已移出")
+        return
+    names = office.departments(room.connection)
+    groups: dict[tuple[str | None, str], list[Row]] = {}
+    for line in lines:
+        groups.setdefault((line["department_id"], line["outcomes"]), []).append(line)
+    values = []
+    for number, ((department_id, outcomes), members) in enumerate(
+        sorted(groups.items(), key=lambda pair: str(pair[0]))
+    ):
+        procedure = procedure_for(frozenset(outcomes.split("+")))
+        body = procedure.model_dump(mode="json")
+        sheet_id = new_id("sht")
+        department = names.get(department_id or "")
+        values.append(
+            {
+                "id": sheet_id,
+                "change_id": case.id,
+                "ord": number,
+                "department_id": department_id,
+                "department_name": department.short
+                if department
+                else str(members[0]["hint"].get("department_text") or ""),
+                "procedure_key": procedure.key,
+                "procedure_no": procedure_no(room.connection, procedure.key, body),
+                "round": 1,
+                "position": 0,
+                "state": "open",
+                "stuck_tries": 0,
+            }
+        )
+        set_adjustments(room.connection, [member["id"] for member in members], sheet_id=sheet_id, state="drafting")
+    insert_rows(room.connection, SHEET, values)
+    case.set(phase="running")
+    case.log("分单", about=case.row["number"], sheets=len(values), count=len(lines), work=True)
+
+
+# --- sheets --------------------------------------------------------------------------------------------------------
+
+
+def _moving_sheets(db: Database, change_id: str) -> list[str]:
+    """Sheets that are open, in order; a stuck one too, its move looks at the clock."""
+    with db.reader() as connection:
+        return [sheet["id"] for sheet in sheets(connection, change_id) if sheet["state"] == "open"]
+
+
+def _move(room: Room, sheet_id: str, tally: Tally) -> None:
+    sheet = rows(room.connection, select(SHEET).where(SHEET.c.id == sheet_id))[0]
+    if sheet["stuck"] and sheet["retry_at"] is not None and sheet["retry_at"] > room.case.now:
+        return
+    report = move_sheet(room, sheet)
+    tally.moved.extend(Moved(stage, department, count) for stage, department, count in report.moved)
+    tally.opened.extend(Moved(stage, department, count) for stage, department, count in report.opened)
+    if sheet["stuck"]:
+        set_sheet(room.connection, sheet_id, stuck=None, retry_at=None, stuck_tries=0)
+
+
+def _stick(room: Room, sheet_id: str, error: BaseException, tally: Tally) -> None:
+    """Mark a sheet that raised; the others go on. Told once."""
+    sheet = rows(room.connection, select(SHEET).where(SHEET.c.id == sheet_id))[0]
+    reason = error.message if isinstance(error, Refusal) else f"处理出错（{type(error).__name__}）"
+    tries = int(sheet["stuck_tries"])
+    again = room.case.now + timedelta(minutes=RETRY_MINUTES[min(tries, len(RETRY_MINUTES) - 1)])
+    set_sheet(room.connection, sheet_id, stuck=reason, stuck_tries=tries + 1, retry_at=again)
+    tally.stuck.append(f"{sheet_id}: {type(error).__name__}: {error}")
+    room.case.log("处理异常", about=sheet_id, reason=reason, error=type(error).__name__)
+    coordinator = room.case.row["coordinator_id"]
+    if tries == 0 and coordinator is not None:
+        room.writer.add(
+            "sheet_stuck",
+            coordinator,
+            f"{sheet_id}:stuck:{sheet['round']}",
+            sheet=sheet,
+            reason=reason,
+            next_at=f"{again.astimezone():%H:%M}",
+        )
+
+
+# --- deadlines -----------------------------------------------------------------------------------------------------
+
+
+def _rungs(room: Room) -> None:
+    """Fire the rungs whose moment has come, every one once, never after a decision."""
+    for rung in due_rungs(room.connection, room.case.id, room.case.now):
+        if fire_rung(room.connection, rung["step_id"], rung["rung"], room.case.now):
+            _tell(room, rung)
+
+
+def _tell(room: Room, rung: Row) -> None:
+    step = rows(room.connection, select(STEP).where(STEP.c.id == rung["step_id"]))[0]
+    sheet = None
+    if step["sheet_id"]:
+        sheet = rows(room.connection, select(SHEET).where(SHEET.c.id == step["sheet_id"]))[0]
+    ids = [line["adjustment_id"] for line in step_lines(room.connection, [step["id"]])[step["id"]]]
+    lines = [row for row in adjustments(room.connection, change_id=room.case.id) if row["id"] in set(ids)]
+    waiting = [row for row in assignments(room.connection, [step["id"]])[step["id"]] if row["state"] == "open"]
+    for person in waiting:
+        _tell_one(room, rung, step, sheet, lines, person)
+    room.case.log("到期提醒" if rung["rung"] == "T-2" else "逾期", about=step["id"], rung=rung["rung"])
+
+
+def _tell_one(room: Room, rung: Row, step: Row, sheet: Row | None, lines: Sequence[Row], person: Row) -> None:
+    superior = _superior(room, person["person_id"])
+    assignee = room.writer.person(person["person_id"])
+    key = f"{step['id']}:{rung['rung']}:{person['person_id']}"
+    coordinator = room.case.row["coordinator_id"]
+    name = {"id": superior, "name": room.writer.person(superior)["name"]}
+    common: dict[str, Any] = {
+        "assignee": assignee,
+        "superior": name,
+        "next_day": due_text(step["due_on"], False, room.case.now),
+        "reminded_at": "",
+        "told_at": "",
+        "n": 1,
+        "comment": "",
+    }
+    if rung["rung"] == "T+0":
+        room.writer.add("overdue_superior", superior or coordinator, key, step=step, sheet=sheet, lines=lines, **common)
+    elif rung["rung"] == "T+3":
+        if coordinator is not None:
+            room.writer.add("supervise", coordinator, key, step=step, sheet=sheet, lines=lines, **common)
+    else:
+        room.writer.add("reminder", person["person_id"], key, step=step, sheet=sheet, lines=lines, **common)
+
+
+def _superior(room: Room, person_id: str) -> str | None:
+    found = office.superior_of(room.connection, person_id, room.today)
+    return found or room.case.row["coordinator_id"]
+
+
+# --- the end of a pass ---------------------------------------------------------------------------------------------
+
+
+def _finish(room: Room, upto: int) -> None:
+    """Close what is done and mark what was consumed."""
+    case = room.case
+    all_lines = adjustments(room.connection, change_id=case.id)
+    if case.row["phase"] in {"running", "closing"} and all_lines and all(row["state"] in TERMINAL for row in all_lines):
+        published = sum(1 for row in all_lines if row["state"] == "published")
+        _close(case, "closed", f"发布 {published} 项，其余 {len(all_lines) - published} 项不作调整")
+        return
+    if case.row["consumed_seq"] < upto:
+        case.set(consumed_seq=upto)
+
+
+def _result(db: Database, change_id: str, before: int, tally: Tally, now: datetime) -> PassResult:
+    with db.reader() as connection:
+        row = rows(connection, select(CHANGE).where(CHANGE.c.id == change_id))[0]
+        open_steps = [step["id"] for step in steps(connection, change_id, states=["open"])]
+        waiting = {
+            person["person_id"]
+            for held in assignments(connection, open_steps).values()
+            for person in held
+            if person["state"] == "open"
+        }
+    return PassResult(
+        consumed=int(row["consumed_seq"]) - before,
+        moved=tuple(tally.moved),
+        opened=tuple(tally.opened),
+        notices=tally.notices,
+        waiting=len(waiting),
+        phase=row["phase"],
+        state=row["state"],
+        ended=row["state"] != "open",
+        next_due=row["next_due"],
+        stuck=tuple(tally.stuck),
+    )
+
+
+def park(db: Database, *, change_id: str, leg_no: int) -> bool:
+    """Mark the change parked, only if no work came since and this leg is the newest. No decision falls between."""
+
+    def verb(connection: Connection) -> bool:
+        where = and_(
+            CHANGE.c.id == change_id,
+            CHANGE.c.leg_no == leg_no,
+            CHANGE.c.work_seq == CHANGE.c.consumed_seq,
+            CHANGE.c.state == "open",
+        )
+        return connection.execute(update(CHANGE).where(where).values(parked_leg=leg_no)).rowcount == 1
+
+    return db.write(verb)

@@ -1,0 +1,285 @@
+"""Moving one sheet: close the steps whose rule is met, send back what was returned, open what comes next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, time
+from typing import Any
+
+from sqlalchemy import insert, update
+
+from models.actions.opening import Room, open_stage
+from models.domain.deadlines import SHANGHAI, redraft_days
+from models.domain.procedure import ProcedureVersion, StageRule
+from models.domain.review import Seat, fate, line_remark, line_verdict, rule_met
+from models.domain.vocabulary import STAGE_NAMES, VERDICT_RECORD
+from models.store.change import (
+    ADJUSTMENT,
+    SHEET,
+    Row,
+    adjustments,
+    assignments,
+    close_assignments,
+    decisions,
+    drop_rungs,
+    procedure_body,
+    set_adjustments,
+    set_sheet,
+    set_step,
+    step_lines,
+    steps,
+)
+from models.store.outbox import cancel
+from models.tables import new_id
+
+ENGINE_STAGES = frozenset({"coding", "publishing", "connecting"})
+TERMINAL = frozenset({"published", "declined", "rejected", "removed"})
+
+
+@dataclass
+class Report:
+    """What moving a sheet passed and opened: (stage, department, number of adjustments)."""
+
+    moved: list[tuple[str, str, int]] = field(default_factory=list)
+    opened: list[tuple[str, str, int]] = field(default_factory=list)
+
+
+def procedure_of(room: Room, sheet: Row) -> ProcedureVersion:
+    """The edition of the procedure this sheet began with."""
+    body = procedure_body(room.connection, sheet["procedure_key"], sheet["procedure_no"])
+    return ProcedureVersion.model_validate(body)
+
+
+def move_sheet(room: Room, sheet: Row) -> Report:
+    """Move one open sheet as far as it goes now."""
+    report = Report()
+    procedure = procedure_of(room, sheet)
+    positions = procedure.positions()
+    while sheet["state"] == "open":
+        lines = [row for row in adjustments(room.connection, sheet_id=sheet["id"]) if row["state"] not in TERMINAL]
+        if not lines:
+            _end_sheet(room, sheet)
+            break
+        if sheet["position"] >= len(positions):
+            _approve(room, sheet, lines)
+            break
+        stages = [rule for rule in positions[sheet["position"]] if rule.code not in ENGINE_STAGES]
+        if not stages:
+            _advance(room, sheet)
+            continue
+        if not _take_position(room, sheet, stages, lines, report):
+            break
+    return report
+
+
+def _advance(room: Room, sheet: Row) -> None:
+    sheet["position"] += 1
+    set_sheet(room.connection, sheet["id"], position=sheet["position"])
+
+
+def _end_sheet(room: Room, sheet: Row) -> None:
+    everything = adjustments(room.connection, sheet_id=sheet["id"])
+    sheet["state"] = "done" if everything else "dissolved"
+    set_sheet(room.connection, sheet["id"], state=sheet["state"])
+    withdraw_steps(room, sheet["id"], "withdrawn")
+
+
+def withdraw_steps(room: Room, sheet_id: str, state: str) -> list[str]:
+    """Close what is open of a sheet without a decision; the persons who need do nothing any more."""
+    told: list[str] = []
+    for step in steps(room.connection, room.case.id, states=["open"]):
+        if step["sheet_id"] != sheet_id:
+            continue
+        told += close_assignments(room.connection, step["id"], state, room.case.now)
+        set_step(room.connection, step["id"], state=state, closed_at=room.case.now)
+        drop_rungs(room.connection, [step["id"]])
+        cancel(room.connection, step_ids=[step["id"]])
+    return told
+
+
+def _take_position(room: Room, sheet: Row, stages: Sequence[StageRule], lines: Sequence[Row], report: Report) -> bool:
+    """Open the stages of a position, or close those decided. True when the sheet may look at its next position."""
+    here = [
+        step
+        for step in steps(room.connection, room.case.id)
+        if step["sheet_id"] == sheet["id"]
+        and step["round"] == sheet["round"]
+        and step["stage"] in {s.code for s in stages}
+    ]
+    if not here:
+        for rule in stages:
+            open_stage(room, _with_submitter(room, sheet), rule, lines, days=_days(sheet, rule))
+            report.opened.append((rule.code, sheet["department_name"], len(lines)))
+        return False
+    by_stage = {rule.code: rule for rule in stages}
+    for step in here:
+        if step["state"] == "open":
+            _close_if_met(room, sheet, step, by_stage[step["stage"]], report)
+    if any(step["state"] == "open" for step in here):
+        return False
+    return _after_position(room, sheet, here, lines, report)
+
+
+def _days(sheet: Row, rule: StageRule) -> int:
+    """A drafter gets half of the stage's days for a return, at least two."""
+    return redraft_days(rule.days) if rule.code == "draft" and sheet["round"] > 1 else rule.days
+
+
+def _with_submitter(room: Room, sheet: Row) -> Row:
+    """The sheet with who submitted this round, for the texts."""
+    drafts = [s for s in steps(room.connection, room.case.id) if s["sheet_id"] == sheet["id"] and s["stage"] == "draft"]
+    if drafts:
+        made = decisions(room.connection, [drafts[-1]["id"]])[drafts[-1]["id"]]
+        if made:
+            return {**sheet, "submitted_by": made[-1]["person_id"]}
+    return sheet
+
+
+def _close_if_met(room: Room, sheet: Row, step: Row, rule: StageRule, report: Report) -> None:
+    asked = assignments(room.connection, [step["id"]])[step["id"]]
+    seats = [Seat(a["seat"], a["state"] == "decided") for a in asked if a["state"] in {"open", "decided"}]
+    if not rule_met(rule.rule, seats) or step["no_owner"] and rule.rule == "all" and not _all_seats(rule, seats):
+        return
+    made = decisions(room.connection, [step["id"]])[step["id"]]
+    ids = [line["adjustment_id"] for line in step_lines(room.connection, [step["id"]])[step["id"]]]
+    back = any(fate([line_verdict(d, i) for d in made]) == "back" for i in ids)
+    step["state"] = "returned" if back else "passed"
+    set_step(room.connection, step["id"], state=step["state"], closed_at=room.case.now)
+    for person_id in close_assignments(room.connection, step["id"], "released", room.case.now):
+        _decided_elsewhere(room, sheet, step, made, person_id)
+    drop_rungs(room.connection, [step["id"]])
+    cancel(room.connection, step_ids=[step["id"]])
+    report.moved.append((step["stage"], sheet["department_name"], len(ids)))
+    room.case.log("环节结束", about=step["id"], stage=step["stage"], state=step["state"], sheet=sheet["id"])
+
+
+def _all_seats(rule: StageRule, seats: Sequence[Seat]) -> bool:
+    return len({seat.seat for seat in seats}) >= max(1, len(rule.seats))
+
+
+def _decided_elsewhere(room: Room, sheet: Row, step: Row, made: Sequence[Row], person_id: str) -> None:
+    """The others asked need do nothing: told only if they had been told of the task."""
+    if not made or step["stage"] == "draft":
+        return
+    room.writer.add(
+        "decided_elsewhere",
+        person_id,
+        f"{step['id']}:elsewhere:{person_id}",
+        step=step,
+        sheet=sheet,
+        by=room.writer.person(made[-1]["person_id"]),
+        verdict=VERDICT_RECORD[made[-1]["verdict"]],
+    )
+
+
+def _after_position(room: Room, sheet: Row, here: Sequence[Row], lines: Sequence[Row], report: Report) -> bool:
+    """All steps of the position are closed: lines go on, back, or end."""
+    ids = [step["id"] for step in here]
+    made = decisions(room.connection, ids)
+    shown = step_lines(room.connection, ids)
+    said: dict[str, list[str]] = {}
+    for step in here:
+        for line in shown[step["id"]]:
+            for decision in made[step["id"]]:
+                said.setdefault(line["adjustment_id"], []).append(line_verdict(decision, line["adjustment_id"]))
+    stage = here[0]["stage"]
+    fates = {line["id"]: fate(said.get(line["id"], [])) for line in lines}
+    rejected = [key for key, value in fates.items() if value == "rejected"]
+    if rejected:
+        set_adjustments(room.connection, rejected, state="rejected")
+    back = [line for line in lines if fates[line["id"]] == "back"]
+    on = [line for line in lines if fates[line["id"]] == "on"]
+    if stage == "draft":
+        set_adjustments(room.connection, [line["id"] for line in on], state="in_review")
+    if back:
+        _send_back(room, sheet, here, made, back, on)
+        if not on:
+            return True
+    if not on:
+        _end_sheet(room, sheet)
+        return False
+    _advance(room, sheet)
+    return True
+
+
+def _send_back(
+    room: Room, sheet: Row, here: Sequence[Row], made: dict[str, list[Row]], back: Sequence[Row], on: Sequence[Row]
+) -> None:
+    """Back to the drafter with remarks: the whole sheet in its next round, or the returned lines in a new sheet."""
+    ids = [line["id"] for line in back]
+    set_adjustments(room.connection, ids, state="drafting")
+    target = sheet
+    if on:
+        target = {
+            **sheet,
+            "id": new_id("sht"),
+            "parent_id": sheet["id"],
+            "round": sheet["round"] + 1,
+            "position": 0,
+            "ord": sheet["ord"],
+            "stuck": None,
+            "retry_at": None,
+            "stuck_tries": 0,
+        }
+        room.connection.execute(insert(SHEET).values(**target))
+        set_adjustments(room.connection, ids, sheet_id=target["id"])
+    else:
+        sheet["round"] += 1
+        sheet["position"] = 0
+        set_sheet(room.connection, sheet["id"], round=sheet["round"], position=0)
+    who, comment, stage = _return_words(here, made, ids)
+    room.case.log("退回", who=None, about=target["id"], count=len(back), round=target["round"], comment=comment)
+    rule = next(stage_rule for stage_rule in procedure_of(room, sheet).positions()[0] if stage_rule.code == "draft")
+    lines = [{**line, "state": "drafting"} for line in back]
+    step_id = open_stage(room, target, rule, lines, days=redraft_days(rule.days))
+    for notice in room.writer.notices:
+        if notice["step_id"] == step_id and notice["kind"] == "draft_opened":
+            notice["kind"] = "returned"
+            notice["payload"].update(
+                by=room.writer.person(who),
+                comment=comment,
+                passed=len(on),
+                stage={"code": stage, "name": STAGE_NAMES[stage], "verb": ""},
+            )
+
+
+def _return_words(here: Sequence[Row], made: dict[str, list[Row]], ids: Sequence[str]) -> tuple[str | None, str, str]:
+    """Who returned, what he said, at which stage: all remarks once."""
+    who: str | None = None
+    stage = here[0]["stage"]
+    words: list[str] = []
+    for step in here:
+        for decision in made[step["id"]]:
+            returned = [i for i in ids if line_verdict(decision, i) in {"return", "approve_changed"}]
+            if not returned:
+                continue
+            who, stage = decision["person_id"], step["stage"]
+            for text in (decision["comment"], *(line_remark(decision, i) for i in returned[:3])):
+                if text and text not in words:
+                    words.append(text)
+    return who, "；".join(words) or "见逐项意见", stage
+
+
+def _approve(room: Room, sheet: Row, lines: Sequence[Row]) -> None:
+    """The last required stage has passed: declined lines end, the others wait for their effective moment."""
+    declined = [line["id"] for line in lines if line["declined"]]
+    set_adjustments(room.connection, declined, state="declined")
+    for line in lines:
+        if not line["declined"] and line["state"] in {"in_review", "approved"}:
+            room.connection.execute(
+                update(ADJUSTMENT)
+                .where(ADJUSTMENT.c.id == line["id"])
+                .values(state="scheduled", approved_hash=line["revision"], effective_at=effective_moment(room))
+            )
+    sheet["state"] = "waiting" if len(declined) < len(lines) else "done"
+    set_sheet(room.connection, sheet["id"], state=sheet["state"])
+    room.case.log("审批通过", about=sheet["id"], count=len(lines) - len(declined), declined=len(declined))
+
+
+def effective_moment(room: Room) -> datetime:
+    """00:00 Shanghai time of the effective date, or this moment if that is later."""
+    wanted: Any = room.case.row["effective_on"]
+    if wanted is None:
+        return room.case.now
+    return max(datetime.combine(wanted, time.min, tzinfo=SHANGHAI), room.case.now)

@@ -1,0 +1,196 @@
+"""Publication: the atomic switch of versions of a change at one effective moment.
+
+One transaction: base version still current, hash as approved, code free, all checked under lock. What fails is taken
+out with its group, marked blocked with the reason and told; the rest is published.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import and_, select
+
+from models.actions.opening import Room
+from models.domain.codes import next_basic_code
+from models.domain.content import ItemContent, content_hash
+from models.domain.deadlines import SHANGHAI
+from models.store import catalogue, office
+from models.store.change import (
+    ADJUSTMENT,
+    DECISION,
+    STEP,
+    Row,
+    adjustments,
+    insert_rows,
+    set_adjustments,
+    set_sheet,
+    sheets,
+    standing_proposals,
+)
+from models.store.publication import new_publication
+from models.store.sql import table
+from models.tables import Code, Item, new_id
+
+ITEM, CODE = table(Item), table(Code)
+LISTS = ("行政许可事项清单",)
+TERMINAL = frozenset({"published", "declined", "rejected", "removed"})
+
+
+def publish_due(room: Room) -> None:
+    """Publish what is scheduled and due; repeating is harmless, what is published is no longer scheduled."""
+    due = [
+        row
+        for row in adjustments(room.connection, change_id=room.case.id)
+        if row["state"] == "scheduled" and row["effective_at"] <= room.case.now
+    ]
+    if not due:
+        return
+    proposals = standing_proposals(room.connection, [row["id"] for row in due])
+    blocked = _blocked(room, due, proposals)
+    for adjustment_id, reason in blocked.items():
+        set_adjustments(room.connection, [adjustment_id], state="blocked", reason=reason)
+    good = [row for row in due if row["id"] not in blocked]
+    if good:
+        _publish(room, good, proposals)
+    if blocked:
+        _tell_blocked(room, blocked, len(good))
+    _settle_sheets(room)
+
+
+def _blocked(room: Room, due: Sequence[Row], proposals: dict[str, Row]) -> dict[str, str]:
+    """Why an adjustment cannot be published now; its whole group stays with it."""
+    current = catalogue.current_versions(room.connection, [row["item_id"] for row in due if row["item_id"]])
+    found: dict[str, str] = {}
+    for row in due:
+        standing = current.get(row["item_id"] or "")
+        if row["item_id"] and (standing is None or standing.id != row["base_version_id"]):
+            found[row["id"]] = "审核期间该事项已由其他发布批次更新，请起草人对照修改"
+        elif proposals[row["id"]]["revision"] != row["approved_hash"]:
+            found[row["id"]] = "内容与审批时不一致，未发布"
+    groups = {row["group_id"] for row in due if row["id"] in found and row["group_id"]}
+    for row in due:
+        if row["group_id"] in groups and row["id"] not in found:
+            found[row["id"]] = "同批事项发布受阻，一并留待处理"
+    return found
+
+
+def _publish(room: Room, good: Sequence[Row], proposals: dict[str, Row]) -> None:
+    case = room.case
+    effective = min(max(row["effective_at"] for row in good), case.now)
+    publication_id, number = new_publication(
+        room.connection, change_id=case.id, title=case.row["title"], effective_at=effective, now=case.now
+    )
+    departments = office.departments(room.connection)
+    versions = []
+    owner: dict[str, str] = {}
+    for row in good:
+        body: dict[str, Any] = dict(proposals[row["id"]]["content"] or {})
+        item_id = row["item_id"] or _new_item(room, row, body)
+        owner[item_id] = row["id"]
+        content = ItemContent.model_validate(body)
+        department_id = content.department if content.department in departments else row["department_id"]
+        versions.append(
+            catalogue.NewVersion(
+                item_id=item_id,
+                content=content.model_dump(mode="json"),
+                name=content.name,
+                type=content.type,
+                code=content.code,
+                department_id=department_id,
+                department_text=str(row["hint"].get("department_text") or ""),
+                state="cancelled" if "cancel" in row["outcomes"].split("+") else "active",
+                adjustment_id=row["id"],
+                legal_since=None,
+                hash=content_hash(content),
+            )
+        )
+    catalogue.write_versions(
+        room.connection, publication_id=publication_id, versions=versions, effective_at=effective, now=case.now
+    )
+    set_adjustments(room.connection, list(owner.values()), state="published", effective_at=effective)
+    for name in LISTS:
+        catalogue.snapshot_list(room.connection, name=name, publication_id=publication_id)
+    case.log("发布", about=number, count=len(good), publication=publication_id, effective_at=effective.isoformat())
+    _tell_published(room, good, number, effective)
+
+
+def _new_item(room: Room, row: Row, body: dict[str, Any]) -> str:
+    """A new item gets its code here, in the transaction that publishes it: one that was never given before."""
+    taken = set(room.connection.execute(select(CODE.c.value)).scalars())
+    if not body.get("code"):
+        body["code"] = next_basic_code(str(body["type"]), _region(room), taken)
+    item_id = new_id("itm")
+    insert_rows(
+        room.connection, ITEM, [{"id": item_id, "kind": "item", "identity": f"own:{body['code']}", "parent_id": None}]
+    )
+    room.connection.execute(
+        ADJUSTMENT.update().where(ADJUSTMENT.c.id == row["id"]).values(item_id=item_id, code=body["code"])
+    )
+    room.case.log("赋码", about=row["id"], code=body["code"])
+    return item_id
+
+
+def _region(room: Room) -> str:
+    """The two characters of the setting level that local codes begin with: those most in use here."""
+    code = room.connection.execute(select(CODE.c.value).limit(1)).scalar()
+    for value in room.connection.execute(select(CODE.c.value).limit(200)).scalars():
+        if len(value) == 12 and value[:2].isdigit() and value[:2] != "00":
+            return str(value[:2])
+    return str(code)[:2] if code and str(code)[:2].isdigit() else "99"
+
+
+def _drafters_of(room: Room, adjustment_ids: set[str]) -> dict[str, int]:
+    """Who drafted these adjustments, with how many of them each."""
+    query = (
+        select(DECISION.c.person_id, ADJUSTMENT.c.id)
+        .join(STEP, STEP.c.id == DECISION.c.step_id)
+        .join(ADJUSTMENT, ADJUSTMENT.c.sheet_id == STEP.c.sheet_id)
+        .where(and_(DECISION.c.change_id == room.case.id, STEP.c.stage == "draft"))
+        .distinct()
+    )
+    counts: dict[str, int] = {}
+    for person_id, adjustment_id in room.connection.execute(query):
+        if adjustment_id in adjustment_ids:
+            counts[person_id] = counts.get(person_id, 0) + 1
+    return counts
+
+
+def _tell_published(room: Room, good: Sequence[Row], number: str, effective: Any) -> None:
+    local = effective.astimezone(SHANGHAI)
+    for person_id, count in _drafters_of(room, {row["id"] for row in good}).items():
+        room.writer.add(
+            "published",
+            person_id,
+            f"{number}:published:{person_id}",
+            lines=list(good)[:count],
+            effective_at=f"{local.year}年{local.month}月{local.day}日 {local:%H:%M}",
+            effective_day=f"{local.month}月{local.day}日",
+            publication={"number": number},
+            late=0,
+            legal_since="",
+            n=0,
+        )
+
+
+def _tell_blocked(room: Room, blocked: dict[str, str], published: int) -> None:
+    coordinator = room.case.row["coordinator_id"]
+    if coordinator is None:
+        return
+    reasons = sorted(set(blocked.values()))
+    room.writer.add(
+        "publication_blocked",
+        coordinator,
+        f"{room.case.id}:blocked:{'-'.join(sorted(blocked))[:200]}",
+        reason="；".join(reasons),
+        group=0,
+        published=published,
+    )
+
+
+def _settle_sheets(room: Room) -> None:
+    for sheet in sheets(room.connection, room.case.id):
+        if sheet["state"] == "waiting":
+            lines = adjustments(room.connection, sheet_id=sheet["id"])
+            if all(line["state"] in TERMINAL for line in lines):
+                set_sheet(room.connection, sheet["id"], state="done")

@@ -1,0 +1,161 @@
+"""Links and sign-in: a mailed link is shown by GET and spent by POST; a desk's link leads to one person's desk."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, and_, insert, select, update
+
+from models.actions.notices import at_text
+from models.domain.errors import Gone, Unknown
+from models.store import office
+from models.store.change import Row
+from models.store.database import Database
+from models.store.outbox import LINK, enqueue, link_row, new_link
+from models.store.sql import table
+from models.tables import Contact, Person, Session, new_id
+
+SESSION, CONTACT, PERSON = table(Session), table(Contact), table(Person)
+SIGN_IN_MINUTES = 10
+SESSION_HOURS = 12
+
+
+def _hash(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def ask_sign_in(db: Database, *, address: str, key_id: str, now: datetime) -> None:
+    """Mail a sign-in link to a registered address; an unknown one gets the same answer and nothing else."""
+
+    def verb(connection: Connection) -> None:
+        query = (
+            select(CONTACT.c.person_id)
+            .join(PERSON, PERSON.c.id == CONTACT.c.person_id)
+            .where(and_(CONTACT.c.address == address.strip().lower(), PERSON.c.disabled_at.is_(None)))
+        )
+        person_id = connection.execute(query).scalar()
+        if person_id is None:
+            return
+        link = new_link(
+            connection,
+            person_id=person_id,
+            purpose="sign_in",
+            change_id=None,
+            key_id=key_id,
+            now=now,
+            expires=now + timedelta(minutes=SIGN_IN_MINUTES),
+        )
+        name = office.person(connection, person_id).name
+        payload = {
+            "sample": office.is_sample(connection),
+            "person": {"id": person_id, "name": name},
+            "acting_for": None,
+            "contact": {"id": None, "name": "事项管理部门", "phone": "", "email": ""},
+            "can_reassign": False,
+            "items": [],
+            "more": 0,
+        }
+        notice = {
+            "key": f"{link['id']}:{new_id('n')}",
+            "person_id": person_id,
+            "change_id": None,
+            "step_id": None,
+            "kind": "sign_in",
+            "payload": payload,
+            "link_id": link["id"],
+        }
+        enqueue(connection, notices=[notice], now=now, collect_minutes=0)
+
+    db.write(verb)
+
+
+def load_link(db: Database, *, link_id: str) -> Row:
+    """The row behind a link; `Unknown bad_link`."""
+    with db.reader() as connection:
+        row = link_row(connection, link_id)
+    if row is None:
+        raise Unknown("bad_link", "链接不完整或者不正确，无法打开。请从通知邮件中完整复制，或者联系事项管理部门。")
+    return row
+
+
+def desk_of(db: Database, *, link_id: str, now: datetime) -> tuple[str, str]:
+    """Whose desk in which change a link opens; `Gone dead_link` for one that has ended."""
+    row = load_link(db, link_id=link_id)
+    with db.reader() as connection:
+        disabled = connection.execute(select(PERSON.c.disabled_at).where(PERSON.c.id == row["person_id"])).scalar()
+    if row["purpose"] != "desk" or row["change_id"] is None:
+        raise Unknown("bad_link", "链接不完整或者不正确，无法打开。请从通知邮件中完整复制，或者联系事项管理部门。")
+    if row["revoked_at"] is not None or row["expires_at"] <= now or disabled is not None:
+        ended = row["revoked_at"] or disabled or row["expires_at"]
+        raise Gone("dead_link", f"链接已于{at_text(ended, now)}停用。仍须办理的，请联系事项管理部门。")
+    return row["person_id"], row["change_id"]
+
+
+def sign_in_person(db: Database, *, link_id: str, now: datetime) -> office.PersonRow:
+    """Who would be signed in; nothing is spent."""
+    row = load_link(db, link_id=link_id)
+    if row["purpose"] != "sign_in" or row["spent_at"] is not None or row["expires_at"] <= now:
+        raise Gone("signin_spent", "该登录链接已使用或者超过 10 分钟，请重新获取。")
+    with db.reader() as connection:
+        return office.person(connection, row["person_id"])
+
+
+def spend_sign_in(db: Database, *, link_id: str, now: datetime) -> tuple[str, office.PersonRow]:
+    """Spend a sign-in link once; the session's token is shown to the browser and stored as a hash."""
+    token = secrets.token_urlsafe(32)
+
+    def verb(connection: Connection) -> office.PersonRow:
+        where = and_(
+            LINK.c.id == link_id, LINK.c.purpose == "sign_in", LINK.c.spent_at.is_(None), LINK.c.expires_at > now
+        )
+        if connection.execute(update(LINK).where(where).values(spent_at=now)).rowcount != 1:
+            raise Gone("signin_spent", "该登录链接已使用或者超过 10 分钟，请重新获取。")
+        row = link_row(connection, link_id)
+        assert row is not None
+        connection.execute(
+            insert(SESSION).values(
+                hash=_hash(token),
+                person_id=row["person_id"],
+                created_at=now,
+                expires_at=now + timedelta(hours=SESSION_HOURS),
+            )
+        )
+        return office.person(connection, row["person_id"])
+
+    return token, db.write(verb)
+
+
+def session_person(db: Database, *, token: str, now: datetime) -> office.PersonRow | None:
+    """Who is signed in with this token, or nobody."""
+    with db.reader() as connection:
+        query = (
+            select(SESSION.c.person_id)
+            .join(PERSON, PERSON.c.id == SESSION.c.person_id)
+            .where(
+                and_(
+                    SESSION.c.hash == _hash(token),
+                    SESSION.c.expires_at > now,
+                    SESSION.c.ended_at.is_(None),
+                    PERSON.c.disabled_at.is_(None),
+                )
+            )
+        )
+        person_id = connection.execute(query).scalar()
+        return None if person_id is None else office.person(connection, person_id)
+
+
+def sign_out(db: Database, *, token: str, now: datetime) -> None:
+    """End a session."""
+    db.write(
+        lambda connection: connection.execute(
+            update(SESSION).where(SESSION.c.hash == _hash(token)).values(ended_at=now)
+        )
+    )
+
+
+def is_coordinator(db: Database, *, person_id: str, now: datetime) -> bool:
+    """Whether a person holds the coordinator's post today."""
+    with db.reader() as connection:
+        return any(holder.person_id == person_id for holder in office.coordinators(connection, now.date()))

@@ -1,0 +1,314 @@
+"""Starting a change: see its reach first, then register it once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, and_, insert, select, update
+
+from models.domain.errors import BadInput, Conflict, Unknown
+from models.domain.reach import Reach, ReachRow, reach_of_law, reach_of_request
+from models.domain.requests import AgencyRequest, LawChange, read_request
+from models.store import catalogue, laws, office
+from models.store.change import CHANGE, Case, change_row, next_number, rows
+from models.store.database import Database
+from models.tables import new_id
+
+
+@dataclass(frozen=True)
+class Registered:
+    """What the caller of `register` gets; `existing` is true where the change stood already."""
+
+    id: str
+    number: str
+    flow_run_id: str | None
+    existing: bool
+
+
+@dataclass(frozen=True)
+class Preview:
+    """The reach of a change before anything is registered."""
+
+    trigger: str
+    title: str
+    rows: list[dict[str, Any]]
+    count: int
+    departments: int
+    uncertain: int
+    whole_law: list[dict[str, Any]] = field(default_factory=list)
+    sheets: list[dict[str, Any]] = field(default_factory=list)
+    existing: dict[str, str] | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """The preview as JSON of the CLI and the API."""
+        return asdict(self)
+
+
+def preview(db: Database, *, trigger: str, params: dict[str, Any], now: datetime) -> Preview:
+    """What a change would touch: the same finding as when it runs, and nothing is written."""
+    request = read_request(trigger, params)
+    with db.reader() as connection:
+        reach = find_reach(connection, request)
+        names = office.departments(connection)
+        shown = [_preview_row(row, names) for row in reach.rows]
+        sheets: dict[tuple[str | None, str], int] = {}
+        for row in reach.rows:
+            key = (row.department_id, "+".join(sorted(row.outcomes)))
+            sheets[key] = sheets.get(key, 0) + 1
+        existing = _open_with_subject(connection, subject_of(trigger, request))
+    return Preview(
+        trigger=trigger,
+        title=request.title,
+        rows=shown,
+        count=len(shown),
+        departments=len({row.department_id for row in reach.rows}),
+        uncertain=sum(1 for row in reach.rows if not row.certain),
+        whole_law=[asdict(row) for row in reach.whole_law],
+        sheets=[
+            {"department": _department(names, dep, ""), "procedure": key, "count": n}
+            for (dep, key), n in sorted(sheets.items(), key=lambda pair: str(pair[0]))
+        ],
+        existing=None
+        if existing is None
+        else {"id": existing["id"], "number": existing["number"], "title": existing["title"]},
+    )
+
+
+def _department(names: dict[str, Any], department_id: str | None, text: str) -> dict[str, str | None]:
+    row = names.get(department_id or "")
+    return {"id": department_id, "name": row.short if row else text}
+
+
+def _preview_row(row: ReachRow, names: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "item": row.item_id,
+        "code": row.code,
+        "name": row.name,
+        "department": _department(names, row.department_id, row.department_text),
+        "outcomes": list(row.outcomes),
+        "article": row.article,
+        "change": row.change,
+        "certain": row.certain,
+        "selected": True,
+        "reason": row.reason,
+    }
+
+
+def find_reach(connection: Connection, request: LawChange | AgencyRequest) -> Reach:
+    """The items concerned by a request with what is proposed for each."""
+    if isinstance(request, LawChange):
+        return _law_reach(connection, request)
+    targets = []
+    for wanted in request.items:
+        if wanted.target is None:
+            targets.append(None)
+            continue
+        found = catalogue.find_target(connection, wanted.target.kind, wanted.target.code)
+        if found is None:
+            raise Unknown("item_unknown", f"没有编码为 {wanted.target.code} 的事项。", code=wanted.target.code)
+        targets.append(found)
+    known = {d.id for d in office.departments(connection).values()}
+    resolved = []
+    for wanted in request.items:
+        values = dict(wanted.set)
+        if isinstance(values.get("department"), str):
+            department_id = office.find_department(connection, values["department"])
+            if department_id is None:
+                raise Unknown(
+                    "department_unknown", f"没有名为“{values['department']}”的部门。", name=values["department"]
+                )
+            values["department"] = department_id
+        resolved.append(wanted.model_copy(update={"set": values}))
+    return reach_of_request(resolved, targets, known)
+
+
+def _law_reach(connection: Connection, request: LawChange) -> Reach:
+    law = laws.law_by_title(connection, request.law)
+    if law is None:
+        raise Unknown(
+            "law_unknown",
+            f"法规库中没有《{request.law}》。请核对名称，或者先导入（`shixiang law import`）。",
+            title=request.law,
+        )
+    editions = laws.editions(connection, law.id)
+    for edition in (request.from_version, request.to_version):
+        if edition is not None and edition not in editions:
+            known = "、".join(day.isoformat() for day in editions)
+            raise Unknown("law_version_unknown", f"《{law.title}》没有 {edition} 的文本，现有：{known}。")
+    if request.to_version == request.from_version:
+        raise BadInput("field_invalid", "“新文本”不能与“旧文本”是同一日期。", field="to_version")
+    old = laws.articles(connection, law.id, request.from_version)
+    new = None if request.to_version is None else laws.articles(connection, law.id, request.to_version)
+    citing = catalogue.citing(connection, law.canonical)
+    versions = catalogue.current_versions(connection, sorted({row.item_id for row in citing}))
+    return reach_of_law(
+        canonical=law.canonical,
+        title=law.title,
+        to_edition=request.to_version,
+        old=old,
+        new=new,
+        citing=citing,
+        versions=versions,
+    )
+
+
+def subject_of(trigger: str, request: LawChange | AgencyRequest) -> str | None:
+    """What one open change is enough for: a law with its two versions."""
+    if isinstance(request, LawChange):
+        return f"{trigger}|{request.law}|{request.from_version}|{request.to_version}"
+    return None
+
+
+def _open_with_subject(connection: Connection, subject: str | None) -> dict[str, Any] | None:
+    if subject is None:
+        return None
+    found = rows(connection, select(CHANGE).where(and_(CHANGE.c.subject == subject, CHANGE.c.state == "open")))
+    return found[0] if found else None
+
+
+def register(
+    db: Database,
+    *,
+    trigger: str,
+    params: dict[str, Any],
+    by: str | None,
+    via: str,
+    key: str | None = None,
+    again: bool = False,
+    now: datetime,
+) -> Registered:
+    """Register a change once: the same key, or the same open law and versions, answers with the one that stands.
+
+    Raises `Unknown` (law, version, item, department, person), `BadInput` and `Conflict request_reused`.
+    """
+    request = read_request(trigger, params)
+    stored = request.model_dump(mode="json", by_alias=True)
+    body_hash = hashlib.sha256(json.dumps([trigger, stored], sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+    def verb(connection: Connection) -> Registered:
+        if key is not None:
+            found = rows(connection, select(CHANGE).where(CHANGE.c.idempotency_key == key))
+            if found:
+                _same_request(found[0], body_hash)
+                return _registered(found[0], True)
+        subject = subject_of(trigger, request)
+        standing = None if again else _open_with_subject(connection, subject)
+        if standing is not None:
+            return _registered(standing, True)
+        starter = None if by is None else office.person(connection, by)
+        _check_names(connection, request)
+        return _insert(
+            connection, trigger, request, stored, starter, via, key, None if again else subject, body_hash, now
+        )
+
+    return db.write(verb)
+
+
+def _same_request(row: dict[str, Any], body_hash: str) -> None:
+    if row["params"].get("_hash") not in (None, body_hash):
+        raise Conflict("request_reused", "同一请求编号已用于另一份内容，本次未记录。请刷新页面后重新提交。")
+
+
+def _registered(row: dict[str, Any], existing: bool) -> Registered:
+    return Registered(id=row["id"], number=row["number"], flow_run_id=row["flow_run_id"], existing=existing)
+
+
+def _check_names(connection: Connection, request: LawChange | AgencyRequest) -> None:
+    """A law, a version or an item nobody knows is refused before anything is registered."""
+    if isinstance(request, AgencyRequest):
+        find_reach(connection, request)
+        return
+    law = laws.law_by_title(connection, request.law)
+    if law is None or request.from_version not in laws.editions(connection, law.id):
+        _law_reach(connection, request)
+    if (
+        request.to_version is not None
+        and law is not None
+        and request.to_version not in laws.editions(connection, law.id)
+    ):
+        _law_reach(connection, request)
+
+
+def _insert(
+    connection: Connection,
+    trigger: str,
+    request: LawChange | AgencyRequest,
+    stored: dict[str, Any],
+    starter: Any,
+    via: str,
+    key: str | None,
+    subject: str | None,
+    body_hash: str,
+    now: datetime,
+) -> Registered:
+    change_id = new_id("chg")
+    number = next_number(connection, now.year)
+    coordinator = _coordinator(connection, starter, now)
+    connection.execute(
+        insert(CHANGE).values(
+            id=change_id,
+            number=number,
+            idempotency_key=key or change_id,
+            subject=subject,
+            trigger=trigger,
+            title=request.title,
+            reason=request.reason or _cause(request),
+            params={**stored, "_hash": body_hash},
+            phase="registered",
+            state="open",
+            starter_id=None if starter is None else starter.id,
+            coordinator_id=coordinator,
+            via=via,
+            effective_on=request.effective_on,
+            created_at=now,
+            log_seq=0,
+            work_seq=0,
+            consumed_seq=0,
+            attempt=1,
+            leg_no=0,
+        )
+    )
+    case = Case(connection, change_id, now)
+    case.log("登记", who=None if starter is None else starter.id, via=via, about=number, work=True, title=request.title)
+    case.flush()
+    return Registered(id=change_id, number=number, flow_run_id=None, existing=False)
+
+
+def _cause(request: LawChange | AgencyRequest) -> str:
+    if isinstance(request, LawChange):
+        what = "废止" if request.to_version is None else f"{request.to_version.year}年文本"
+        return f"《{request.law}》{what}"
+    return request.title
+
+
+def _coordinator(connection: Connection, starter: Any, now: datetime) -> str | None:
+    """The change's coordinator: the starter if he is one, else the first of the catalogue office."""
+    holders: Sequence[Any] = office.coordinators(connection, now.date())
+    ids = [holder.person_id for holder in holders]
+    if starter is not None and starter.id in ids:
+        return str(starter.id)
+    return ids[0] if ids else None
+
+
+def started(db: Database, *, change_id: str, attempt: int, flow_run_id: str) -> None:
+    """Remember the run of a change; an older attempt's run is not taken."""
+
+    def verb(connection: Connection) -> None:
+        connection.execute(
+            update(CHANGE)
+            .where(and_(CHANGE.c.id == change_id, CHANGE.c.attempt == attempt))
+            .values(flow_run_id=flow_run_id)
+        )
+
+    db.write(verb)
+
+
+def find_change(db: Database, *, change_id: str) -> dict[str, Any]:
+    """The row of a change by id or number, for the ways in."""
+    with db.reader() as connection:
+        return change_row(connection, change_id)

@@ -1,0 +1,82 @@
+"""What a trigger is started with: the parameters of a change, the same for portal, CLI, API and Prefect's run form.
+
+Titles and descriptions are what the run form shows. Only plain strings, dates and lists: Prefect evaluates
+objects with `__prefect_kind` on its server.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.json_schema import SkipJsonSchema
+
+from models.domain.errors import BadInput
+
+
+def _drop_default(schema: dict[str, Any]) -> None:
+    """Empty means left out: the form then draws a plain field instead of tabs."""
+    schema.pop("default", None)
+
+
+OptionalDate = Annotated[date | SkipJsonSchema[None], Field(json_schema_extra=_drop_default)]
+
+
+class LawChange(BaseModel):
+    """A law was amended, newly made or repealed."""
+
+    model_config = ConfigDict(title="法律修订", extra="forbid")
+
+    title: str = Field(title="变更名称", description="写给办事人员看的一句话", min_length=2, max_length=120)
+    law: str = Field(title="法规名称", description="与法规库中的名称一致", min_length=2, max_length=200)
+    from_version: date = Field(title="旧文本（公布日期）")
+    to_version: OptionalDate = Field(default=None, title="新文本（公布日期）", description="留空表示废止")
+    effective_on: OptionalDate = Field(default=None, title="生效日期", description="留空表示审批后随即生效")
+    reason: str = Field(default="", title="理由", max_length=2000)
+
+
+class Target(BaseModel):
+    """One item by its kind and code."""
+
+    model_config = ConfigDict(extra="forbid")
+    kind: Literal["item", "implementation", "handling"] = "item"
+    code: str = Field(title="事项编码", min_length=1, max_length=64)
+
+
+class ItemRequest(BaseModel):
+    """What is asked for one item. `set` holds the fields that change, as in the list of fields."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+    target: Target | None = None
+    outcomes: list[str] = Field(min_length=1, max_length=4)
+    set: dict[str, Any] = Field(default_factory=dict)
+    until: date | None = None
+    into: list[dict[str, Any]] = Field(default_factory=list)
+    from_: list[dict[str, Any]] = Field(default_factory=list, alias="from")
+
+
+class AgencyRequest(BaseModel):
+    """A department asks for changes of given items."""
+
+    model_config = ConfigDict(extra="forbid")
+    title: str = Field(min_length=2, max_length=120)
+    reason: str = Field(default="", max_length=2000)
+    effective_on: date | None = None
+    items: list[ItemRequest] = Field(min_length=1, max_length=5000)
+
+
+REQUESTS: dict[str, type[BaseModel]] = {"law_change": LawChange, "agency_request": AgencyRequest}
+
+
+def read_request(trigger: str, params: dict[str, Any]) -> LawChange | AgencyRequest:
+    """The parameters of a trigger, checked; `BadInput field_invalid` names the field."""
+    model = REQUESTS.get(trigger)
+    if model is None:
+        raise BadInput("trigger_unknown", f"没有名为“{trigger}”的事由，可用：{'、'.join(REQUESTS)}。")
+    try:
+        return model.model_validate(params)  # type: ignore[return-value]
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"]) or "params"
+        raise BadInput("field_invalid", f"“{field}”填写有误：{first['msg']}。", field=field) from error

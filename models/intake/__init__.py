@@ -1,0 +1,1 @@
+"""Reading files that people bring: laws, items. Files in, values or named refusals out."""

@@ -1,0 +1,58 @@
+"""Every setting, typed and described in one place; read at the edges only.
+
+Environment `SHIXIANG_*` or a file `.env` in the working directory.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """What an office may set. Paths are made absolute when read."""
+
+    model_config = SettingsConfigDict(env_prefix="SHIXIANG_", env_file=".env", extra="ignore")
+
+    home: Path = Field(default=Path("var"), description="where databases, documents, mailbox and the secret lie")
+    database_url: str = Field(default="", description="our data; empty = SQLite in home")
+    portal_url: str = Field(default="", description="address in links; empty = the local portal")
+    portal_port: int = Field(default=8080, ge=1, le=65535)
+    prefect_port: int = Field(default=4200, ge=1, le=65535)
+    mailbox_port: int = Field(default=2525, ge=1, le=65535)
+    mail_url: str = Field(default="", description="apprise mailto:// address without recipient; empty = local mailbox")
+    prefect_database_url: str = Field(default="", description="Prefect's own data; empty = beside ours")
+    hot_seconds: float = Field(default=30.0, ge=0, description="how long a run stays awake after a pass")
+    hot_cap: int = Field(default=40, ge=1, description="how many changes may stay awake at once")
+    collect_minutes: float = Field(default=20.0, ge=0, description="collecting time of notices; 0 = each at once")
+    watch_seconds: int = Field(default=600, ge=5, description="how often watch runs")
+    proof: Literal["none", "session", "code"] = Field(default="none", description="proof asked for decisions")
+    clock: Path | None = Field(default=None, description="a file with an offset in seconds; sample office only")
+
+    @property
+    def home_path(self) -> Path:
+        """The home as an absolute path."""
+        return self.home.expanduser().resolve()
+
+    @property
+    def business_url(self) -> str:
+        """The SQLAlchemy address of our own data."""
+        return self.database_url or f"sqlite:///{self.home_path / 'shixiang.db'}"
+
+    @property
+    def portal_address(self) -> str:
+        """The address that links in notices begin with, without a slash at the end."""
+        return (self.portal_url or f"http://127.0.0.1:{self.portal_port}").rstrip("/")
+
+    @property
+    def prefect_api(self) -> str:
+        """Prefect's REST address as our own clients use it."""
+        return f"http://127.0.0.1:{self.prefect_port}/api"
+
+    @property
+    def mail_address(self) -> str:
+        """The apprise address mails leave by."""
+        return self.mail_url or f"mailto://127.0.0.1:{self.mailbox_port}?from=shixiang@localhost.local&mode=insecure"

@@ -1,0 +1,481 @@
+"""The catalogue: standing versions, who cites what, writing versions and lists as sets."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, TypeVar
+
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, case, func, insert, or_, select, update
+
+from models.domain.law_text import canonical_title
+from models.store.sql import table
+from models.tables import (
+    Basis,
+    Code,
+    Department,
+    Item,
+    ItemVersion,
+    ListSnapshot,
+    Publication,
+    PublicationLine,
+    new_id,
+)
+
+BASIS = table(Basis)
+CODE = table(Code)
+DEPARTMENT = table(Department)
+ITEM = table(Item)
+VERSION = table(ItemVersion)
+SNAPSHOT = table(ListSnapshot)
+PUBLICATION = table(Publication)
+LINE = table(PublicationLine)
+
+#: How many ids one `in` takes: SQLite allows 32,766 variables, short statements are parsed faster.
+CHUNK = 500
+STANDING: ColumnElement[bool] = and_(VERSION.c.valid_to.is_(None), VERSION.c.superseded_at.is_(None))
+#: The derived lists of this release: name to the item type they hold.
+LISTS: dict[str, str] = {"行政许可事项清单": "01"}
+_KIND_ORDER = case((ITEM.c.kind == "item", 0), (ITEM.c.kind == "implementation", 1), else_=2)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class VersionRow:
+    """One version of an item, implementation or handling item."""
+
+    id: str
+    item_id: str
+    kind: str
+    no: int
+    name: str
+    type: str
+    code: str | None
+    department_id: str | None
+    department_text: str
+    content: dict[str, Any]
+    hash: str
+    valid_from: datetime
+    valid_to: datetime | None
+    state: str
+    publication_id: str | None
+
+
+@dataclass(frozen=True)
+class CitingRow:
+    """One citation of a law by a standing version; `article` None cites the law as a whole."""
+
+    item_id: str
+    version_id: str
+    ord: int
+    name: str
+    code: str | None
+    type: str
+    department_id: str | None
+    edition_on: date | None
+    article: int | None
+    to_article: int | None
+    sub: int | None
+    paragraph: int | None
+    item: int | None
+    title: str
+
+
+@dataclass(frozen=True)
+class NewVersion:
+    """A version to be written; an item not known yet is made with `kind` and `identity`."""
+
+    item_id: str
+    content: dict[str, Any]
+    name: str
+    type: str
+    code: str | None
+    department_id: str | None
+    department_text: str
+    state: str
+    adjustment_id: str | None
+    legal_since: date | None
+    hash: str
+    kind: str = "item"
+    identity: str = ""
+    parent_id: str | None = None
+    #: (ord of the basis, last article) where a citation is a range; the content holds its first article only.
+    ranges: tuple[tuple[int, int], ...] = ()
+
+
+def chunks(values: Sequence[T], size: int = CHUNK) -> Iterator[Sequence[T]]:
+    """The values in pieces that one statement takes."""
+    for start in range(0, len(values), size):
+        yield values[start : start + size]
+
+
+# --- reading -----------------------------------------------------------------------------------------------------
+
+
+def _versions() -> Select[Any]:
+    v = VERSION.c
+    return select(
+        v.id, v.item_id, ITEM.c.kind, v.no, v.name, v.type, v.code, v.department_id, v.department_text, v.content,
+        v.hash, v.valid_from, v.valid_to, v.state, v.publication_id,
+    ).join(ITEM, ITEM.c.id == v.item_id)  # fmt: skip
+
+
+def current_versions(connection: Connection, item_ids: Sequence[str]) -> dict[str, VersionRow]:
+    """The standing versions of items by item id; an item without one is left out."""
+    found: dict[str, VersionRow] = {}
+    for some in chunks(list(item_ids)):
+        for row in connection.execute(_versions().where(and_(STANDING, VERSION.c.item_id.in_(some)))):
+            found[row.item_id] = VersionRow(*row)
+    return found
+
+
+def versions_by_id(connection: Connection, version_ids: Sequence[str]) -> dict[str, VersionRow]:
+    """Versions by their own ids, whether they stand or not: what an adjustment was based on."""
+    found: dict[str, VersionRow] = {}
+    for part in chunks(sorted(set(version_ids))):
+        for row in connection.execute(_versions().where(VERSION.c.id.in_(part))).mappings():
+            found[row["id"]] = VersionRow(**row)
+    return found
+
+
+def current_hashes(connection: Connection) -> dict[str, tuple[str, str | None]]:
+    """Identity of every target to its item id and the hash of its standing version."""
+    query = select(ITEM.c.identity, ITEM.c.id, VERSION.c.hash).outerjoin(
+        VERSION, and_(VERSION.c.item_id == ITEM.c.id, STANDING)
+    )
+    return {identity: (item_id, found) for identity, item_id, found in connection.execute(query)}
+
+
+def find_target(connection: Connection, kind: str | None, code: str) -> VersionRow | None:
+    """The standing version with a code, of a kind where one is given; a target without a code answers to its id."""
+    query = _versions().where(and_(STANDING, or_(VERSION.c.code == code, VERSION.c.item_id == code)))
+    if kind is not None:
+        query = query.where(ITEM.c.kind == kind)
+    query = query.order_by(case((VERSION.c.state == "cancelled", 1), else_=0), _KIND_ORDER, VERSION.c.item_id)
+    row = connection.execute(query.limit(1)).first()
+    return None if row is None else VersionRow(*row)
+
+
+def citing(connection: Connection, canonical: str) -> list[CitingRow]:
+    """Who cites a law: standing versions that are not cancelled, in the order of item and basis."""
+    b, v = BASIS.c, VERSION.c
+    query = (
+        select(
+            v.item_id, v.id, b.ord, v.name, v.code, v.type, v.department_id, b.edition_on, b.article, b.to_article,
+            b.sub, b.paragraph, b.item, b.title,
+        )
+        .join(VERSION, v.id == b.version_id)
+        .where(and_(b.canonical == canonical, STANDING, v.state != "cancelled"))
+        .order_by(v.item_id, b.ord)
+    )  # fmt: skip
+    return [CitingRow(*row) for row in connection.execute(query)]
+
+
+def items(connection: Connection, department: str | None = None, limit: int | None = None) -> list[dict[str, Any]]:
+    """`items list --json`: the standing catalogue; `department` is an id, a full or a short name."""
+    v, d = VERSION.c, DEPARTMENT.c
+    query = (
+        select(v.code, v.name, v.type, v.department_id, d.short, v.department_text)
+        .outerjoin(DEPARTMENT, d.id == v.department_id)
+        .where(and_(STANDING, v.state != "cancelled"))
+        .order_by(v.code, v.name, v.id)
+    )
+    if department is not None:
+        query = query.where(
+            or_(v.department_id == department, d.full == department, d.short == department, v.department_text == department)
+        )
+    if limit is not None:
+        query = query.limit(limit)
+    return [
+        {"code": code, "name": name, "type": type_, "department": {"id": department_id, "name": short or text}}
+        for code, name, type_, department_id, short, text in connection.execute(query)
+    ]
+
+
+def count_items(connection: Connection) -> int:
+    """How many targets have a standing version."""
+    return int(connection.execute(select(func.count()).select_from(VERSION).where(STANDING)).scalar_one())
+
+
+# --- writing -----------------------------------------------------------------------------------------------------
+
+
+def write_versions(
+    connection: Connection,
+    *,
+    publication_id: str,
+    versions: Sequence[NewVersion],
+    effective_at: datetime,
+    now: datetime,
+) -> dict[str, tuple[str | None, str]]:
+    """Switch versions as sets: item id to (old version id or None, new version id).
+
+    The standing version ends at `effective_at`; one that would begin only then or later is superseded instead, since a
+    period may not be empty. Bases, codes and the publication's lines are written with them.
+    """
+    ids = [version.item_id for version in versions]
+    _make_items(connection, versions)
+    old = _end_standing(connection, ids, effective_at, now)
+    last = _last_numbers(connection, ids)
+    written: dict[str, tuple[str | None, str]] = {}
+    rows: list[dict[str, Any]] = []
+    bases: list[dict[str, Any]] = []
+    for version in versions:
+        version_id = new_id("ver")
+        written[version.item_id] = (old.get(version.item_id), version_id)
+        rows.append(_version_values(version, version_id, last.get(version.item_id, 0) + 1, publication_id, effective_at, now))
+        bases.extend(_basis_values(version, version_id))
+    lines = [_line_values(version, publication_id, written[version.item_id]) for version in versions]
+    for target, values in ((VERSION, rows), (BASIS, bases), (LINE, lines)):
+        if values:
+            connection.execute(insert(target), values)
+    _keep_codes(connection, versions)
+    return written
+
+
+def _make_items(connection: Connection, versions: Sequence[NewVersion]) -> None:
+    known: set[str] = set()
+    for some in chunks([version.item_id for version in versions]):
+        known |= set(connection.execute(select(ITEM.c.id).where(ITEM.c.id.in_(some))).scalars())
+    values = [
+        {
+            "id": version.item_id,
+            "kind": version.kind,
+            "identity": version.identity or f"made|{version.item_id}",
+            "parent_id": version.parent_id,
+        }
+        for version in versions
+        if version.item_id not in known
+    ]
+    # Parents first: the foreign key of a child is checked row by row on SQLite.
+    values.sort(key=lambda row: ("item", "implementation", "handling").index(str(row["kind"])))
+    if values:
+        connection.execute(insert(ITEM), values)
+
+
+def _end_standing(connection: Connection, ids: Sequence[str], effective_at: datetime, now: datetime) -> dict[str, str]:
+    """End what stands of these items at a moment; item id to the version that stood."""
+    old: dict[str, str] = {}
+    ended: list[str] = []
+    replaced: list[str] = []
+    later = or_(VERSION.c.valid_to.is_(None), VERSION.c.valid_to > effective_at)
+    for some in chunks(ids):
+        query = (
+            select(VERSION.c.id, VERSION.c.item_id, VERSION.c.valid_from)
+            .where(and_(VERSION.c.item_id.in_(some), VERSION.c.superseded_at.is_(None), later))
+            .order_by(VERSION.c.no)
+        )
+        for version_id, item_id, valid_from in connection.execute(query):
+            old[item_id] = version_id
+            (ended if valid_from < effective_at else replaced).append(version_id)
+    for some in chunks(ended):
+        connection.execute(update(VERSION).where(VERSION.c.id.in_(some)).values(valid_to=effective_at))
+    for some in chunks(replaced):
+        connection.execute(update(VERSION).where(VERSION.c.id.in_(some)).values(superseded_at=now))
+    return old
+
+
+def _last_numbers(connection: Connection, ids: Sequence[str]) -> dict[str, int]:
+    last: dict[str, int] = {}
+    for some in chunks(ids):
+        query = select(VERSION.c.item_id, func.max(VERSION.c.no)).where(VERSION.c.item_id.in_(some))
+        last.update({item_id: no for item_id, no in connection.execute(query.group_by(VERSION.c.item_id))})
+    return last
+
+
+def _version_values(
+    version: NewVersion, version_id: str, no: int, publication_id: str, effective_at: datetime, now: datetime
+) -> dict[str, Any]:
+    return {
+        "id": version_id,
+        "item_id": version.item_id,
+        "no": no,
+        "recorded_at": now,
+        "superseded_at": None,
+        "valid_from": effective_at,
+        "valid_to": None,
+        "legal_since": version.legal_since,
+        "state": version.state,
+        "name": version.name,
+        "type": version.type,
+        "code": version.code,
+        "department_id": version.department_id,
+        "department_text": version.department_text,
+        "content": version.content,
+        "hash": version.hash,
+        "adjustment_id": version.adjustment_id,
+        "publication_id": publication_id,
+    }
+
+
+def _basis_values(version: NewVersion, version_id: str) -> Iterator[dict[str, Any]]:
+    ranges = dict(version.ranges)
+    for number, basis in enumerate(version.content.get("bases") or [], start=1):
+        title = str(basis.get("law") or "")
+        canonical = canonical_title(title)
+        edition = basis.get("edition")
+        yield {
+            "version_id": version_id,
+            "ord": number,
+            "canonical": canonical,
+            "title": title,
+            "edition_on": date.fromisoformat(edition) if isinstance(edition, str) and edition else edition or None,
+            "article": basis.get("article"),
+            "to_article": ranges.get(number),
+            "sub": basis.get("sub"),
+            "paragraph": basis.get("paragraph"),
+            "item": basis.get("item"),
+            "subitem": basis.get("subitem"),
+            "annex": basis.get("annex"),
+            "quoted": basis.get("quoted"),
+            "rank": rank_of(canonical),
+        }
+
+
+def rank_of(title: str) -> int:
+    """The place of a law in the order of bases by its title: law 1, regulation 3, rule 5, document 6.
+
+    Source: 立法法 ch. 5; the title is only a hint, so a local regulation (its title names a place) comes after a national one.
+    """
+    if title.endswith("法") and not title.endswith("办法"):
+        return 1
+    if title.endswith("条例"):
+        return 2 if title.startswith("中华人民共和国") else 3
+    if title.endswith(("规定", "办法", "细则", "规则")):
+        return 5
+    return 6
+
+
+def _line_values(version: NewVersion, publication_id: str, pair: tuple[str | None, str]) -> dict[str, Any]:
+    return {
+        "publication_id": publication_id,
+        "item_id": version.item_id,
+        "adjustment_id": version.adjustment_id,
+        "old_version_id": pair[0],
+        "new_version_id": pair[1],
+    }
+
+
+def _keep_codes(connection: Connection, versions: Sequence[NewVersion]) -> None:
+    """Remember every code once given; the code of a cancelled item is retired, never free again."""
+    coded = {(v.code, v.item_id): "retired" if v.state == "cancelled" else "in_use" for v in versions if v.code}
+    known: dict[tuple[str, str], str] = {}
+    for some in chunks(sorted({code for code, _ in coded})):
+        for value, item_id, state in connection.execute(select(CODE).where(CODE.c.value.in_(some))):
+            known[(value, item_id)] = state
+    fresh = [
+        {"value": code, "item_id": item_id, "state": state}
+        for (code, item_id), state in coded.items()
+        if (code, item_id) not in known
+    ]
+    if fresh:
+        connection.execute(insert(CODE), fresh)
+    moved = [
+        {"of_value": code, "of_item": item_id, "state": state}
+        for (code, item_id), state in coded.items()
+        if known.get((code, item_id), state) != state
+    ]
+    if moved:
+        pair = and_(CODE.c.value == bindparam("of_value"), CODE.c.item_id == bindparam("of_item"))
+        connection.execute(update(CODE).where(pair), moved)
+
+
+def code_holder(connection: Connection, code: str) -> str | None:
+    """The item that has or once had a code; None where it was never given."""
+    return connection.execute(
+        select(CODE.c.item_id).where(CODE.c.value == code).order_by(CODE.c.state, CODE.c.item_id)
+    ).scalar()
+
+
+def codes_like(connection: Connection, prefix: str) -> list[str]:
+    """All codes ever given that begin with a prefix."""
+    return list(connection.execute(select(CODE.c.value).where(CODE.c.value.startswith(prefix)).distinct()).scalars())
+
+
+# --- derived lists -----------------------------------------------------------------------------------------------
+
+
+def list_members(connection: Connection, name: str) -> list[dict[str, Any]]:
+    """The items of a derived list as they stand: type of the list, active; items where there are any, else all kinds.
+
+    Raises KeyError for a name that is not in LISTS.
+    """
+    return _members(connection, name, STANDING)
+
+
+def _members(connection: Connection, name: str, when: ColumnElement[bool]) -> list[dict[str, Any]]:
+    v = VERSION.c
+    query = (
+        select(
+            v.item_id, v.id.label("version_id"), ITEM.c.kind, v.code, v.name, v.type, v.department_id, DEPARTMENT.c.short,
+            v.department_text, v.hash, v.valid_from,
+        )
+        .join(ITEM, ITEM.c.id == v.item_id)
+        .outerjoin(DEPARTMENT, DEPARTMENT.c.id == v.department_id)
+        .where(and_(v.type == LISTS[name], v.state == "active", when))
+        .order_by(v.code, v.name, v.item_id)
+    )  # fmt: skip
+    found = [dict(row) for row in connection.execute(query).mappings()]
+    own = [row for row in found if row["kind"] == "item"]
+    members = own or found
+    for row in members:
+        row["department"] = {"id": row["department_id"], "name": row.pop("short") or row["department_text"]}
+    return members
+
+
+def snapshot_list(connection: Connection, *, name: str, publication_id: str) -> dict[str, Any]:
+    """Keep a list as it stands after a publication, with what came and went since the one before.
+
+    Returns the row written (list, publication_id, hash, total, added, removed, changed, delta); the same publication
+    again gives the row that stands.
+    """
+    known = connection.execute(
+        select(SNAPSHOT).where(and_(SNAPSHOT.c.list == name, SNAPSHOT.c.publication_id == publication_id))
+    ).mappings().first()
+    if known is not None:
+        return dict(known)
+    now = {row["item_id"]: row for row in list_members(connection, name)}
+    before = _members_before(connection, name, publication_id)
+    delta = {
+        "added": [_entry(row) for item_id, row in now.items() if item_id not in before],
+        "removed": [_entry(row) for item_id, row in before.items() if item_id not in now],
+        "changed": [
+            {**_entry(row), "was": before[item_id]["name"]}
+            for item_id, row in now.items()
+            if item_id in before and before[item_id]["hash"] != row["hash"]
+        ],
+    }
+    body = "\n".join(f"{row['code'] or item_id}|{row['hash']}" for item_id, row in now.items())
+    values: dict[str, Any] = {
+        "list": name,
+        "publication_id": publication_id,
+        "hash": hashlib.sha256(body.encode()).hexdigest(),
+        "total": len(now),
+        **{word: len(entries) for word, entries in delta.items()},
+        "delta": delta,
+    }
+    connection.execute(insert(SNAPSHOT).values(**values))
+    return values
+
+
+def _members_before(connection: Connection, name: str, publication_id: str) -> Mapping[str, dict[str, Any]]:
+    """The list as the last snapshot saw it: valid at that publication's moment, as known when it was published."""
+    last = connection.execute(
+        select(PUBLICATION.c.effective_at, PUBLICATION.c.published_at)
+        .join(SNAPSHOT, SNAPSHOT.c.publication_id == PUBLICATION.c.id)
+        .where(and_(SNAPSHOT.c.list == name, PUBLICATION.c.id != publication_id))
+        .order_by(PUBLICATION.c.published_at.desc(), PUBLICATION.c.number.desc())
+    ).first()
+    if last is None:
+        return {}
+    v = VERSION.c
+    valid = and_(v.valid_from <= last.effective_at, or_(v.valid_to.is_(None), v.valid_to > last.effective_at))
+    known = and_(v.recorded_at <= last.published_at, or_(v.superseded_at.is_(None), v.superseded_at > last.published_at))
+    return {row["item_id"]: row for row in _members(connection, name, and_(valid, known))}
+
+
+def _entry(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {"item": row["item_id"], "code": row["code"], "name": row["name"], "department": row["department"]}

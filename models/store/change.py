@@ -1,0 +1,412 @@
+"""One change under lock: its row, its log, its sheets, steps and assignments as sets."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import Connection, and_, func, insert, select, update
+
+from models.domain.errors import Unknown
+from models.store.sql import table
+from models.tables import (
+    Adjustment,
+    Assignment,
+    Change,
+    ChangeLog,
+    Decision,
+    DecisionLine,
+    Engine,
+    Procedure,
+    Proposal,
+    Rung,
+    Sheet,
+    Step,
+    StepLine,
+    new_id,
+)
+
+CHANGE, LOG, ADJUSTMENT, PROPOSAL = table(Change), table(ChangeLog), table(Adjustment), table(Proposal)
+SHEET, STEP, LINE, RUNG = table(Sheet), table(Step), table(StepLine), table(Rung)
+ASSIGNMENT, DECISION, DECISION_LINE = table(Assignment), table(Decision), table(DecisionLine)
+PROCEDURE, ENGINE = table(Procedure), table(Engine)
+
+Row = dict[str, Any]
+
+
+def rows(connection: Connection, query: Any) -> list[Row]:
+    """The rows of a query as plain dicts."""
+    return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def chunks(values: Sequence[str], size: int = 500) -> Iterable[Sequence[str]]:
+    """The values in portions a database takes in one `in (…)`."""
+    for start in range(0, len(values), size):
+        yield values[start : start + size]
+
+
+@dataclass(frozen=True)
+class Wake:
+    """What it needs to wake a change: its run, and whether it sleeps."""
+
+    change_id: str
+    attempt: int
+    flow_run_id: str | None
+    parked: bool
+    leg_engine: str | None
+    trigger: str = ""
+
+
+def wake_of(row: Mapping[str, Any]) -> Wake:
+    """The wake of a change row."""
+    return Wake(
+        change_id=row["id"],
+        attempt=row["attempt"],
+        flow_run_id=row["flow_run_id"],
+        parked=row["parked_leg"] is not None and row["parked_leg"] == row["leg_no"],
+        leg_engine=row["leg_engine"],
+        trigger=row["trigger"],
+    )
+
+
+def change_row(connection: Connection, change_id: str) -> Row:
+    """The row of a change by id or number; `Unknown change_unknown`."""
+    found = rows(connection, select(CHANGE).where((CHANGE.c.id == change_id) | (CHANGE.c.number == change_id)))
+    if not found:
+        raise Unknown("change_unknown", f"没有编号为 {change_id} 的变更。")
+    return found[0]
+
+
+class Case:
+    """One change in one writer transaction: its row is locked first; log lines and columns go out at `flush`."""
+
+    def __init__(self, connection: Connection, change_id: str, now: datetime) -> None:
+        self.connection = connection
+        self.now = now
+        query = select(CHANGE).where(CHANGE.c.id == change_id).with_for_update()
+        found = rows(connection, query)
+        if not found:
+            raise Unknown("change_unknown", f"没有编号为 {change_id} 的变更。")
+        self.row: Row = found[0]
+        self.id = change_id
+        self._entries: list[Row] = []
+        self._values: Row = {}
+        self._seq = int(self.row["log_seq"])
+        self._prev = self._last_hash()
+
+    def _last_hash(self) -> str:
+        query = select(LOG.c.hash).where(and_(LOG.c.change_id == self.id, LOG.c.seq == self._seq))
+        return str(self.connection.execute(query).scalar() or "")
+
+    def log(
+        self,
+        verb: str,
+        *,
+        who: str | None = None,
+        acting_for: str | None = None,
+        via: str = "engine",
+        about: str = "",
+        work: bool = False,
+        **data: Any,
+    ) -> int:
+        """Add one line to the audit log; `work` tells the engine there is something to do. The line's number."""
+        self._seq += 1
+        entry: Row = {
+            "change_id": self.id,
+            "seq": self._seq,
+            "at": self.now,
+            "who": who,
+            "acting_for": acting_for,
+            "via": via,
+            "verb": verb,
+            "object": about,
+            "data": data,
+            "prev_hash": self._prev,
+        }
+        entry["hash"] = log_hash(entry)
+        self._prev = entry["hash"]
+        self._entries.append(entry)
+        if work:
+            self.set(work_seq=self._seq)
+            if self.row["work_seq"] <= self.row["consumed_seq"] or self.row["work_since"] is None:
+                self.set(work_since=self.now)
+        return self._seq
+
+    def set(self, **values: Any) -> None:
+        """Columns of the change row to write at `flush`."""
+        self._values.update(values)
+
+    def get(self, name: str) -> Any:
+        """A column as it will stand after `flush`."""
+        return self._values.get(name, self.row[name])
+
+    def flush(self) -> None:
+        """Write the log lines and the columns."""
+        if self._entries:
+            self.connection.execute(insert(LOG), self._entries)
+            self._values["log_seq"] = self._seq
+            self._entries = []
+        if self._values:
+            self.connection.execute(update(CHANGE).where(CHANGE.c.id == self.id).values(**self._values))
+            self.row.update(self._values)
+            self._values = {}
+
+
+def log_hash(entry: Mapping[str, Any]) -> str:
+    """SHA-256 over the line and the hash of the one before: the chain of a change."""
+    body = {name: entry[name] for name in ("change_id", "seq", "who", "acting_for", "via", "verb", "object", "data")}
+    body["at"] = entry["at"].isoformat()
+    text = entry["prev_hash"] + json.dumps(body, ensure_ascii=False, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def next_number(connection: Connection, year: int) -> str:
+    """The next change number of the year, `2026-0015`; called inside the writer transaction that uses it."""
+    last = connection.execute(select(func.max(CHANGE.c.number)).where(CHANGE.c.number.like(f"{year}-%"))).scalar()
+    return f"{year}-{(int(str(last).split('-')[1]) + 1) if last else 1:04d}"
+
+
+def adjustments(connection: Connection, *, change_id: str | None = None, sheet_id: str | None = None) -> list[Row]:
+    """Adjustments of a change or of a sheet, in order; removed ones are left out for a sheet."""
+    query = select(ADJUSTMENT).order_by(ADJUSTMENT.c.ord, ADJUSTMENT.c.id)
+    if change_id is not None:
+        query = query.where(ADJUSTMENT.c.change_id == change_id)
+    if sheet_id is not None:
+        query = query.where(and_(ADJUSTMENT.c.sheet_id == sheet_id, ADJUSTMENT.c.state != "removed"))
+    return rows(connection, query)
+
+
+def sheets(connection: Connection, change_id: str) -> list[Row]:
+    """All sheets of a change in order."""
+    return rows(connection, select(SHEET).where(SHEET.c.change_id == change_id).order_by(SHEET.c.ord, SHEET.c.id))
+
+
+def steps(connection: Connection, change_id: str, *, states: Sequence[str] | None = None) -> list[Row]:
+    """Steps of a change in the order they were opened."""
+    query = select(STEP).where(STEP.c.change_id == change_id).order_by(STEP.c.opened_at, STEP.c.id)
+    return rows(connection, query.where(STEP.c.state.in_(states)) if states else query)
+
+
+def step_lines(connection: Connection, step_ids: Sequence[str]) -> dict[str, list[Row]]:
+    """What each step puts before its people, in order, by step id."""
+    found: dict[str, list[Row]] = {step_id: [] for step_id in step_ids}
+    for part in chunks(step_ids):
+        for row in rows(connection, select(LINE).where(LINE.c.step_id.in_(part)).order_by(LINE.c.ord)):
+            found[row["step_id"]].append(row)
+    return found
+
+
+def assignments(connection: Connection, step_ids: Sequence[str]) -> dict[str, list[Row]]:
+    """The assignments of each step, by step id."""
+    found: dict[str, list[Row]] = {step_id: [] for step_id in step_ids}
+    for part in chunks(step_ids):
+        query = (
+            select(ASSIGNMENT).where(ASSIGNMENT.c.step_id.in_(part)).order_by(ASSIGNMENT.c.opened_at, ASSIGNMENT.c.id)
+        )
+        for row in rows(connection, query):
+            found[row["step_id"]].append(row)
+    return found
+
+
+def decisions(connection: Connection, step_ids: Sequence[str]) -> dict[str, list[Row]]:
+    """The standing decisions of each step with their lines under `lines` (adjustment id → line)."""
+    found: dict[str, list[Row]] = {step_id: [] for step_id in step_ids}
+    by_id: dict[str, Row] = {}
+    for part in chunks(step_ids):
+        query = select(DECISION).where(and_(DECISION.c.step_id.in_(part), DECISION.c.undone_at.is_(None)))
+        for row in rows(connection, query.order_by(DECISION.c.at, DECISION.c.id)):
+            row["lines"] = {}
+            by_id[row["id"]] = row
+            found[row["step_id"]].append(row)
+    for part in chunks(list(by_id)):
+        for line in rows(connection, select(DECISION_LINE).where(DECISION_LINE.c.decision_id.in_(part))):
+            by_id[line["decision_id"]]["lines"][line["adjustment_id"]] = line
+    return found
+
+
+def standing_proposals(connection: Connection, adjustment_ids: Sequence[str]) -> dict[str, Row]:
+    """The latest proposal of each adjustment."""
+    found: dict[str, Row] = {}
+    for part in chunks(adjustment_ids):
+        newest = (
+            select(PROPOSAL.c.adjustment_id, func.max(PROPOSAL.c.no).label("no"))
+            .where(PROPOSAL.c.adjustment_id.in_(part))
+            .group_by(PROPOSAL.c.adjustment_id)
+            .subquery()
+        )
+        query = select(PROPOSAL).join(
+            newest, and_(PROPOSAL.c.adjustment_id == newest.c.adjustment_id, PROPOSAL.c.no == newest.c.no)
+        )
+        for row in rows(connection, query):
+            found[row["adjustment_id"]] = row
+    return found
+
+
+def proposals_before_round(connection: Connection, adjustment_ids: Sequence[str], round_no: int) -> dict[str, Row]:
+    """The last submitted proposal of each adjustment from a round before this one: what was returned."""
+    found: dict[str, Row] = {}
+    for part in chunks(adjustment_ids):
+        query = select(PROPOSAL).where(
+            and_(PROPOSAL.c.adjustment_id.in_(part), PROPOSAL.c.round < round_no, PROPOSAL.c.submitted.is_(True))
+        )
+        for row in rows(connection, query.order_by(PROPOSAL.c.no)):
+            found[row["adjustment_id"]] = row
+    return found
+
+
+def drafters(connection: Connection, adjustment_ids: Sequence[str]) -> dict[str, set[str]]:
+    """Who wrote a proposal of each adjustment: they do not review it."""
+    found: dict[str, set[str]] = {}
+    for part in chunks(adjustment_ids):
+        query = select(PROPOSAL.c.adjustment_id, PROPOSAL.c.by_person_id).where(
+            and_(PROPOSAL.c.adjustment_id.in_(part), PROPOSAL.c.by_person_id.is_not(None))
+        )
+        for adjustment_id, person_id in connection.execute(query):
+            found.setdefault(adjustment_id, set()).add(person_id)
+    return found
+
+
+def insert_rows(connection: Connection, target: Any, values: Sequence[Row]) -> None:
+    """Insert a set in one go."""
+    if values:
+        connection.execute(insert(target), list(values))
+
+
+def set_adjustments(connection: Connection, ids: Sequence[str], **values: Any) -> None:
+    """The same columns for a set of adjustments."""
+    for part in chunks(ids):
+        connection.execute(update(ADJUSTMENT).where(ADJUSTMENT.c.id.in_(part)).values(**values))
+
+
+def set_sheet(connection: Connection, sheet_id: str, **values: Any) -> None:
+    connection.execute(update(SHEET).where(SHEET.c.id == sheet_id).values(**values))
+
+
+def set_step(connection: Connection, step_id: str, **values: Any) -> None:
+    connection.execute(update(STEP).where(STEP.c.id == step_id).values(**values))
+
+
+def close_assignments(connection: Connection, step_id: str, state: str, now: datetime) -> list[str]:
+    """Close what is still open of a step; the persons whose assignment ended so."""
+    open_ones = and_(ASSIGNMENT.c.step_id == step_id, ASSIGNMENT.c.state == "open")
+    persons = [str(value) for value in connection.execute(select(ASSIGNMENT.c.person_id).where(open_ones)).scalars()]
+    if persons:
+        connection.execute(update(ASSIGNMENT).where(open_ones).values(state=state, closed_at=now))
+    return persons
+
+
+def drop_rungs(connection: Connection, step_ids: Sequence[str]) -> None:
+    """No rung fires after a decision."""
+    for part in chunks(step_ids):
+        connection.execute(
+            update(RUNG).where(and_(RUNG.c.step_id.in_(part), RUNG.c.fired_at.is_(None))).values(dropped=True)
+        )
+
+
+def due_rungs(connection: Connection, change_id: str, now: datetime) -> list[Row]:
+    """Rungs of open steps whose moment has come, oldest first."""
+    query = (
+        select(RUNG)
+        .join(STEP, STEP.c.id == RUNG.c.step_id)
+        .where(
+            and_(
+                RUNG.c.change_id == change_id,
+                RUNG.c.fired_at.is_(None),
+                RUNG.c.dropped.is_(False),
+                RUNG.c.due_at <= now,
+                STEP.c.state == "open",
+            )
+        )
+        .order_by(RUNG.c.due_at)
+    )
+    return rows(connection, query)
+
+
+def fire_rung(connection: Connection, step_id: str, rung: str, now: datetime) -> bool:
+    """Mark a rung as fired; False if it was already."""
+    where = and_(RUNG.c.step_id == step_id, RUNG.c.rung == rung, RUNG.c.fired_at.is_(None))
+    return connection.execute(update(RUNG).where(where).values(fired_at=now)).rowcount == 1
+
+
+def next_moment(connection: Connection, change_id: str) -> datetime | None:
+    """When the engine has something to do next of itself: a rung, a second try of a sheet, a publication."""
+    rung = select(func.min(RUNG.c.due_at)).where(
+        and_(RUNG.c.change_id == change_id, RUNG.c.fired_at.is_(None), RUNG.c.dropped.is_(False))
+    )
+    retry = select(func.min(SHEET.c.retry_at)).where(and_(SHEET.c.change_id == change_id, SHEET.c.stuck.is_not(None)))
+    effective = select(func.min(ADJUSTMENT.c.effective_at)).where(
+        and_(ADJUSTMENT.c.change_id == change_id, ADJUSTMENT.c.state == "scheduled")
+    )
+    moments = [connection.execute(query).scalar() for query in (rung, retry, effective)]
+    return min((moment for moment in moments if moment is not None), default=None)
+
+
+def procedure_no(connection: Connection, key: str, body: Row) -> int:
+    """The number of this edition of a procedure, stored if it is new."""
+    digest = hashlib.sha256(json.dumps(body, ensure_ascii=False, sort_keys=True).encode()).hexdigest()
+    found = rows(connection, select(PROCEDURE.c.no, PROCEDURE.c.hash).where(PROCEDURE.c.key == key))
+    for row in found:
+        if row["hash"] == digest:
+            return int(row["no"])
+    number = max((int(row["no"]) for row in found), default=0) + 1
+    connection.execute(insert(PROCEDURE).values(key=key, no=number, hash=digest, body=body))
+    return number
+
+
+def procedure_body(connection: Connection, key: str, number: int) -> Row:
+    """The frozen edition of a procedure."""
+    query = select(PROCEDURE.c.body).where(and_(PROCEDURE.c.key == key, PROCEDURE.c.no == number))
+    body = connection.execute(query).scalar()
+    if body is None:
+        raise Unknown("procedure_unknown", f"流程“{key}”第 {number} 版不存在。")
+    return dict(body)
+
+
+def open_step(
+    connection: Connection,
+    *,
+    change_id: str,
+    sheet_id: str | None,
+    stage: str,
+    round_no: int,
+    days: int,
+    due_on: date,
+    provisional: bool,
+    lines: Sequence[tuple[str, str]],
+    rungs: Sequence[tuple[str, datetime]],
+    now: datetime,
+) -> str:
+    """Open a step with its lines (adjustment id, revision) and rungs; its id."""
+    step_id = new_id("stp")
+    connection.execute(
+        insert(STEP).values(
+            id=step_id,
+            change_id=change_id,
+            sheet_id=sheet_id,
+            stage=stage,
+            round=round_no,
+            state="open",
+            opened_at=now,
+            days=days,
+            due_on=due_on,
+            provisional=provisional,
+        )
+    )
+    insert_rows(
+        connection,
+        LINE,
+        [{"step_id": step_id, "adjustment_id": a, "ord": n, "revision": r} for n, (a, r) in enumerate(lines)],
+    )
+    insert_rows(
+        connection,
+        RUNG,
+        [
+            {"step_id": step_id, "rung": name, "change_id": change_id, "due_at": at, "dropped": False}
+            for name, at in rungs
+        ],
+    )
+    return step_id

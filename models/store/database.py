@@ -1,0 +1,99 @@
+"""One database: engine, writer transactions, readers.
+
+A verb's transaction starts as a writer (`BEGIN IMMEDIATE` on SQLite), makes no network call, and is tried again
+on a lock or serialisation error; the change row is locked first on PostgreSQL.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine, create_engine, event, inspect
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.pool import StaticPool
+
+Result = TypeVar("Result")
+_RETRY_SQLSTATES = {"40001", "40P01", "55P03"}
+_PAUSES = (0.01, 0.03, 0.1, 0.3, 1.0)
+
+
+class Database:
+    """Our data behind one address. `memory` databases live as long as this object."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.sqlite = url.startswith("sqlite")
+        memory = self.sqlite and (url in {"sqlite://", "sqlite:///:memory:"})
+        options: dict[str, Any] = {}
+        if memory:
+            options = {"poolclass": StaticPool, "connect_args": {"check_same_thread": False}}
+        elif self.sqlite:
+            Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+            options = {"connect_args": {"check_same_thread": False, "timeout": 30}, "pool_size": 20, "max_overflow": 40}
+        else:
+            options = {"pool_size": 10, "max_overflow": 30, "pool_pre_ping": True}
+        self.engine: Engine = create_engine(url, **options)
+        if self.sqlite:
+            event.listen(self.engine, "connect", _prepare_sqlite)
+
+    @contextmanager
+    def reader(self) -> Iterator[Connection]:
+        """A connection that only reads."""
+        with self.engine.connect() as connection:
+            yield connection
+            connection.rollback()
+
+    @contextmanager
+    def writer(self) -> Iterator[Connection]:
+        """One writer transaction: committed at the end, rolled back by any exception."""
+        with self.engine.connect() as connection:
+            if self.sqlite:
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            try:
+                yield connection
+            except BaseException:
+                connection.rollback()
+                raise
+            connection.commit()
+
+    def write(self, verb: Callable[[Connection], Result]) -> Result:
+        """Run a verb in a writer transaction, again where the database asks for that."""
+        for pause in (*_PAUSES, None):
+            try:
+                with self.writer() as connection:
+                    return verb(connection)
+            except DBAPIError as error:
+                if pause is None or not _worth_another_try(error):
+                    raise
+                time.sleep(pause)
+        raise AssertionError("unreachable")
+
+    def is_empty(self) -> bool:
+        """Whether there is no schema yet: a reading command then answers with an empty list."""
+        if self.sqlite and ":memory:" not in self.url and not Path(self.url.removeprefix("sqlite:///")).exists():
+            return True
+        return not inspect(self.engine).has_table("change")
+
+    def close(self) -> None:
+        """Give all connections back."""
+        self.engine.dispose()
+
+
+def _prepare_sqlite(connection: Any, record: Any) -> None:
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    cursor.execute("pragma journal_mode=wal")
+    cursor.execute("pragma synchronous=full")
+    cursor.execute("pragma foreign_keys=on")
+    cursor.execute("pragma busy_timeout=30000")
+    cursor.close()
+
+
+def _worth_another_try(error: DBAPIError) -> bool:
+    if isinstance(error, OperationalError) and "locked" in str(error.orig):
+        return True
+    return getattr(error.orig, "sqlstate", None) in _RETRY_SQLSTATES

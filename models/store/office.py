@@ -1,0 +1,237 @@
+"""The office as the verbs ask for it: departments, people, posts, substitutes, the calendar, facts about this home."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, and_, delete, insert, or_, select
+
+from models.domain.calendar import WorkCalendar
+from models.domain.errors import Unknown
+from models.store.sql import table
+from models.tables import Contact, Department, Meta, Person, Post, Substitute, Workday
+
+CONTACT = table(Contact)
+DEPARTMENT = table(Department)
+META = table(Meta)
+PERSON = table(Person)
+POST = table(Post)
+SUBSTITUTE = table(Substitute)
+WORKDAY = table(Workday)
+
+
+@dataclass(frozen=True)
+class PersonRow:
+    """A person with the address notices go to and the department of his first post."""
+
+    id: str
+    name: str
+    address: str | None
+    department_id: str | None
+    department_name: str
+
+
+@dataclass(frozen=True)
+class EligibleRow:
+    """One holder of a role on a day."""
+
+    person_id: str
+    name: str
+    superior_person_id: str | None
+
+
+@dataclass(frozen=True)
+class DepartmentRow:
+    """A department; `office` says what it does for the catalogue ('' or service, list, law, government)."""
+
+    id: str
+    full: str
+    short: str
+    level: str
+    office: str
+
+
+# --- people ------------------------------------------------------------------------------------------------------
+
+
+def person(connection: Connection, ref: str) -> PersonRow:
+    """A person by id, address or unique name. Raises Unknown person_unknown."""
+    found = connection.execute(select(PERSON.c.id, PERSON.c.name).where(PERSON.c.id == ref)).all()
+    if not found and "@" in ref:
+        found = connection.execute(
+            select(PERSON.c.id, PERSON.c.name)
+            .join(CONTACT, CONTACT.c.person_id == PERSON.c.id)
+            .where(and_(CONTACT.c.kind == "mail", CONTACT.c.address == ref, CONTACT.c.shared.is_(False)))
+        ).all()
+    if not found:
+        found = connection.execute(
+            select(PERSON.c.id, PERSON.c.name).where(and_(PERSON.c.name == ref, PERSON.c.disabled_at.is_(None)))
+        ).all()
+    if len(found) != 1:
+        raise Unknown("person_unknown", f"没有“{ref}”，或者有多人同名，请改用编号或者邮箱。", name=ref)
+    person_id, name = found[0]
+    address = connection.execute(
+        select(CONTACT.c.address).where(and_(CONTACT.c.person_id == person_id, CONTACT.c.kind == "mail"))
+    ).scalar()
+    home = connection.execute(
+        select(DEPARTMENT.c.id, DEPARTMENT.c.short)
+        .join(POST, POST.c.department_id == DEPARTMENT.c.id)
+        .where(POST.c.person_id == person_id)
+        .order_by(POST.c.from_on.desc(), POST.c.id)
+    ).first()
+    return PersonRow(person_id, name, address, None if home is None else home.id, "" if home is None else home.short)
+
+
+def _held_on(on: date) -> ColumnElement[bool]:
+    """A post held on a day, by a person who has not been disabled."""
+    return and_(POST.c.from_on <= on, or_(POST.c.to_on.is_(None), POST.c.to_on >= on), PERSON.c.disabled_at.is_(None))
+
+
+def eligible(
+    connection: Connection, *, role: str, on: date, department_id: str | None = None, office: str | None = None
+) -> list[EligibleRow]:
+    """Who holds a role on a day, of one department or of the departments with one office; ordered by person."""
+    query = (
+        select(PERSON.c.id, PERSON.c.name, POST.c.superior_person_id)
+        .join(POST, POST.c.person_id == PERSON.c.id)
+        .where(and_(POST.c.role == role, _held_on(on)))
+        .order_by(PERSON.c.id, POST.c.from_on)
+    )
+    if department_id is not None:
+        query = query.where(POST.c.department_id == department_id)
+    if office is not None:
+        query = query.join(DEPARTMENT, DEPARTMENT.c.id == POST.c.department_id).where(DEPARTMENT.c.office == office)
+    found: dict[str, EligibleRow] = {}
+    for person_id, name, superior in connection.execute(query):
+        found.setdefault(person_id, EligibleRow(person_id, name, superior))
+    return list(found.values())
+
+
+def coordinators(connection: Connection, on: date) -> list[EligibleRow]:
+    """The coordinators in post on a day."""
+    return eligible(connection, role="coordinator", on=on)
+
+
+def superior_of(connection: Connection, person_id: str, on: date) -> str | None:
+    """The superior a person's posts of a day name; None where there is none or he has been disabled."""
+    query = (
+        select(POST.c.superior_person_id)
+        .join(PERSON, PERSON.c.id == POST.c.superior_person_id)
+        .where(and_(POST.c.person_id == person_id, _held_on(on)))
+        .order_by(POST.c.from_on, POST.c.id)
+    )
+    return connection.execute(query).scalar()
+
+
+def substitute_of(connection: Connection, person_id: str, on: date) -> str | None:
+    """Who stands in for a person on a day; None where nobody does."""
+    query = (
+        select(SUBSTITUTE.c.by_person_id)
+        .join(PERSON, PERSON.c.id == SUBSTITUTE.c.by_person_id)
+        .where(
+            and_(
+                SUBSTITUTE.c.person_id == person_id,
+                SUBSTITUTE.c.from_on <= on,
+                or_(SUBSTITUTE.c.to_on.is_(None), SUBSTITUTE.c.to_on >= on),
+                PERSON.c.disabled_at.is_(None),
+            )
+        )
+        .order_by(SUBSTITUTE.c.from_on.desc())
+    )
+    return connection.execute(query).scalar()
+
+
+def people(connection: Connection) -> list[dict[str, Any]]:
+    """`people list --json`: one entry a person, with the department of the first post and all roles."""
+    query = (
+        select(
+            PERSON.c.id, PERSON.c.name, CONTACT.c.address, DEPARTMENT.c.id.label("dep"), DEPARTMENT.c.short, POST.c.role
+        )
+        .outerjoin(CONTACT, and_(CONTACT.c.person_id == PERSON.c.id, CONTACT.c.kind == "mail"))
+        .outerjoin(POST, POST.c.person_id == PERSON.c.id)
+        .outerjoin(DEPARTMENT, DEPARTMENT.c.id == POST.c.department_id)
+        .where(PERSON.c.disabled_at.is_(None))
+        .order_by(PERSON.c.id, POST.c.from_on, POST.c.id)
+    )
+    found: dict[str, dict[str, Any]] = {}
+    for person_id, name, address, department_id, short, role in connection.execute(query):
+        entry = found.setdefault(
+            person_id,
+            {
+                "id": person_id,
+                "name": name,
+                "email": address,
+                "department": None if department_id is None else {"id": department_id, "name": short},
+                "roles": [],
+            },
+        )
+        if role is not None and role not in entry["roles"]:
+            entry["roles"].append(role)
+    return list(found.values())
+
+
+# --- departments -------------------------------------------------------------------------------------------------
+
+
+def departments(connection: Connection) -> dict[str, DepartmentRow]:
+    """All departments by id."""
+    query = select(
+        DEPARTMENT.c.id, DEPARTMENT.c.full, DEPARTMENT.c.short, DEPARTMENT.c.level, DEPARTMENT.c.office
+    ).order_by(DEPARTMENT.c.id)
+    return {row.id: DepartmentRow(*row) for row in connection.execute(query)}
+
+
+def find_department(connection: Connection, text: str) -> str | None:
+    """The id of a department by its id, full or short name; None where there is none or the name is not unique."""
+    return department_index(connection).get(text.strip())
+
+
+def department_index(connection: Connection) -> dict[str, str]:
+    """Id, full and short name of every department to its id; names of several departments are left out."""
+    rows = departments(connection).values()
+    names: dict[str, set[str]] = {}
+    for row in rows:
+        for name in (row.full, row.short):
+            if name:
+                names.setdefault(name, set()).add(row.id)
+    index = {name: next(iter(ids)) for name, ids in names.items() if len(ids) == 1}
+    return {**index, **{row.id: row.id for row in rows}}
+
+
+# --- the calendar, facts about this home -------------------------------------------------------------------------
+
+
+def calendar(connection: Connection) -> WorkCalendar:
+    """The work calendar of the arrangements loaded; years without one are provisional."""
+    return WorkCalendar({day: is_workday for day, is_workday in connection.execute(select(WORKDAY))})
+
+
+def save_workdays(connection: Connection, days: dict[date, bool]) -> tuple[int, int, int]:
+    """Store days of an arrangement; returns how many were added, changed and unchanged."""
+    known = {day: is_workday for day, is_workday in connection.execute(select(WORKDAY))}
+    added = [day for day in days if day not in known]
+    changed = [day for day in days if day in known and known[day] != days[day]]
+    for start in range(0, len(changed), 500):
+        connection.execute(delete(WORKDAY).where(WORKDAY.c.day.in_(changed[start : start + 500])))
+    values = [{"day": day, "is_workday": days[day]} for day in [*added, *changed]]
+    if values:
+        connection.execute(insert(WORKDAY), values)
+    return len(added), len(changed), len(days) - len(values)
+
+
+def get_meta(connection: Connection, key: str) -> str | None:
+    """One fact about this home by name; None where it was never set."""
+    return connection.execute(select(META.c.value).where(META.c.key == key)).scalar()
+
+
+def set_meta(connection: Connection, key: str, value: str) -> None:
+    """Set one fact about this home."""
+    connection.execute(delete(META).where(META.c.key == key))
+    connection.execute(insert(META).values(key=key, value=value))
+
+
+def is_sample(connection: Connection) -> bool:
+    """Whether this home holds the sample office."""
+    return get_meta(connection, "sample") == "true"

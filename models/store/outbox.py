@@ -1,0 +1,288 @@
+"""The outbox: notices from the transaction that caused them to the deliverer that sends them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, and_, func, insert, or_, select, update
+
+from models.store.change import Row, rows
+from models.store.database import Database
+from models.store.sql import table
+from models.tables import Change, Contact, Link, Notice, Person, new_id
+
+NOTICE, LINK, CONTACT, PERSON, CHANGE = table(Notice), table(Link), table(Contact), table(Person), table(Change)
+
+#: Kinds that never wait for the collecting time.
+URGENT = frozenset({"returned", "reminder", "overdue_superior", "supervise", "sign_in", "code", "urged", "no_owner"})
+LINK_DAYS = 90
+
+
+def enqueue(connection: Connection, *, notices: Sequence[Row], now: datetime, collect_minutes: float) -> int:
+    """Put notices in the outbox; one key is one notice for ever. How many are new.
+
+    A notice row holds `key, person_id, change_id, step_id, kind, payload`.
+    """
+    keys = [str(notice["key"]) for notice in notices]
+    known: set[str] = set()
+    for start in range(0, len(keys), 500):
+        known |= set(
+            connection.execute(select(NOTICE.c.key).where(NOTICE.c.key.in_(keys[start : start + 500]))).scalars()
+        )
+    fresh = [notice for notice in notices if notice["key"] not in known]
+    if not fresh:
+        return 0
+    values = []
+    leaves: dict[tuple[str, str | None], datetime] = {}
+    for notice in fresh:
+        subject = (notice["person_id"], notice.get("change_id"))
+        at = now
+        if notice["kind"] not in URGENT and subject[1] is not None and collect_minutes > 0:
+            at = leaves.get(subject) or _leaves_at(connection, subject[0], subject[1], now, collect_minutes)
+        if notice["kind"] not in URGENT and at <= now:
+            leaves[subject] = now + timedelta(minutes=collect_minutes)
+        values.append(
+            {
+                "id": new_id("ntc"),
+                "key": notice["key"],
+                "person_id": notice["person_id"],
+                "change_id": notice.get("change_id"),
+                "step_id": notice.get("step_id"),
+                "kind": notice["kind"],
+                "payload": notice["payload"],
+                "link_id": notice.get("link_id"),
+                "state": "held" if at > now else "queued",
+                "created_at": now,
+                "next_at": at,
+                "tries": 0,
+                "repeat": 0,
+                "error": "",
+            }
+        )
+    connection.execute(insert(NOTICE), values)
+    return len(values)
+
+
+def _leaves_at(connection: Connection, person_id: str, change_id: str, now: datetime, minutes: float) -> datetime:
+    """At once, if nothing about the change went to the person within the collecting time; else when it is over."""
+    last = connection.execute(
+        select(func.max(func.coalesce(NOTICE.c.sent_at, NOTICE.c.next_at))).where(
+            and_(
+                NOTICE.c.person_id == person_id,
+                NOTICE.c.change_id == change_id,
+                NOTICE.c.state != "cancelled",
+                NOTICE.c.state != "held",
+            )
+        )
+    ).scalar()
+    if last is None:
+        return now
+    until: datetime = last + timedelta(minutes=minutes)
+    return max(until, now)
+
+
+def cancel(connection: Connection, *, step_ids: Sequence[str]) -> None:
+    """What waits to be sent about these steps is no longer needed."""
+    for start in range(0, len(step_ids), 500):
+        connection.execute(
+            update(NOTICE)
+            .where(and_(NOTICE.c.step_id.in_(step_ids[start : start + 500]), NOTICE.c.state.in_(["queued", "held"])))
+            .values(state="cancelled")
+        )
+
+
+def live_link(connection: Connection, *, person_id: str, change_id: str, key_id: str, now: datetime) -> Row:
+    """The one live link of a person to a change's desk; a new one only when the old one is dead."""
+    where = and_(
+        LINK.c.person_id == person_id,
+        LINK.c.change_id == change_id,
+        LINK.c.purpose == "desk",
+        LINK.c.revoked_at.is_(None),
+    )
+    found = rows(connection, select(LINK).where(where))
+    expires = now + timedelta(days=LINK_DAYS)
+    if found and found[0]["expires_at"] > now:
+        return found[0]
+    if found:
+        connection.execute(update(LINK).where(LINK.c.id == found[0]["id"]).values(revoked_at=now))
+    return new_link(
+        connection, person_id=person_id, purpose="desk", change_id=change_id, key_id=key_id, now=now, expires=expires
+    )
+
+
+def new_link(
+    connection: Connection,
+    *,
+    person_id: str,
+    purpose: str,
+    change_id: str | None,
+    key_id: str,
+    now: datetime,
+    expires: datetime,
+) -> Row:
+    """A new link row; its token is computed from it and a secret outside the database."""
+    row: Row = {
+        "id": new_id("lnk"),
+        "person_id": person_id,
+        "purpose": purpose,
+        "change_id": change_id,
+        "key_id": key_id,
+        "nonce": new_id("n")[2:],
+        "created_at": now,
+        "expires_at": expires,
+        "revoked_at": None,
+        "spent_at": None,
+    }
+    connection.execute(insert(LINK).values(**row))
+    return row
+
+
+def link_row(connection: Connection, link_id: str) -> Row | None:
+    """A link by its id."""
+    found = rows(connection, select(LINK).where(LINK.c.id == link_id))
+    return found[0] if found else None
+
+
+class SqlOutbox:
+    """The deliverer's side of the outbox, on the database."""
+
+    def __init__(self, database: Database, key_id: str, claimed: Callable[..., Any]) -> None:
+        """`claimed` makes the deliverer's value of a notice: the store does not know how mails are sent."""
+        self.database = database
+        self.key_id = key_id
+        self.make = claimed
+
+    def claim(self, now: datetime, limit: int, lease_seconds: float) -> list[Any]:
+        """The oldest notices due, marked as being sent; one whose lease has lapsed is sent again, marked as a repeat."""
+        with self.database.reader() as connection:
+            if not self._due(connection, now, 1):
+                return []
+        return self.database.write(lambda connection: self._claim(connection, now, limit, lease_seconds))
+
+    def _due(self, connection: Connection, now: datetime, limit: int) -> list[Row]:
+        waiting = and_(NOTICE.c.state.in_(["queued", "held", "retrying"]), NOTICE.c.next_at <= now)
+        lapsed = and_(NOTICE.c.state == "sending", NOTICE.c.lease_until <= now)
+        query = select(NOTICE).where(or_(waiting, lapsed)).order_by(NOTICE.c.next_at, NOTICE.c.created_at).limit(limit)
+        return rows(connection, query.with_for_update(skip_locked=True))
+
+    def _claim(self, connection: Connection, now: datetime, limit: int, lease_seconds: float) -> list[Any]:
+        claimed = []
+        done: set[str] = set()
+        for notice in self._due(connection, now, limit):
+            if notice["id"] in done:
+                continue
+            kind, payload = notice["kind"], notice["payload"]
+            if notice["state"] == "held":
+                others = self._held_beside(connection, notice)
+                done |= {row["id"] for row in others}
+                if others:
+                    kind, payload = "digest", _digest([notice, *others])
+                    connection.execute(
+                        update(NOTICE)
+                        .where(NOTICE.c.id.in_([row["id"] for row in others]))
+                        .values(state="sent", sent_at=now, error=f"digest {notice['id']}")
+                    )
+            repeat = notice["repeat"] + (1 if notice["state"] == "sending" else 0)
+            link_id = notice["link_id"]
+            if link_id is None and notice["change_id"] is not None:
+                link_id = live_link(
+                    connection,
+                    person_id=notice["person_id"],
+                    change_id=notice["change_id"],
+                    key_id=self.key_id,
+                    now=now,
+                )["id"]
+            connection.execute(
+                update(NOTICE)
+                .where(NOTICE.c.id == notice["id"])
+                .values(
+                    state="sending",
+                    kind=kind,
+                    payload=payload,
+                    repeat=repeat,
+                    link_id=link_id,
+                    tries=notice["tries"] + 1,
+                    lease_until=now + timedelta(seconds=lease_seconds),
+                )
+            )
+            claimed.append(
+                self.make(
+                    id=notice["id"],
+                    kind=kind,
+                    payload=payload,
+                    person_id=notice["person_id"],
+                    change_id=notice["change_id"],
+                    address=self._address(connection, notice["person_id"]),
+                    reply_to=self._reply_to(connection, notice["change_id"]),
+                    tries=notice["tries"] + 1,
+                    created_at=notice["created_at"],
+                    repeat=repeat,
+                    link_id=link_id,
+                )
+            )
+        return claimed
+
+    def _held_beside(self, connection: Connection, notice: Row) -> list[Row]:
+        query = select(NOTICE).where(
+            and_(
+                NOTICE.c.person_id == notice["person_id"],
+                NOTICE.c.change_id == notice["change_id"],
+                NOTICE.c.state == "held",
+                NOTICE.c.id != notice["id"],
+            )
+        )
+        return rows(connection, query)
+
+    def _address(self, connection: Connection, person_id: str) -> str | None:
+        query = (
+            select(CONTACT.c.address)
+            .join(PERSON, PERSON.c.id == CONTACT.c.person_id)
+            .where(and_(CONTACT.c.person_id == person_id, CONTACT.c.kind == "mail", PERSON.c.disabled_at.is_(None)))
+        )
+        return connection.execute(query).scalar()
+
+    def _reply_to(self, connection: Connection, change_id: str | None) -> str | None:
+        if change_id is None:
+            return None
+        query = (
+            select(CONTACT.c.address)
+            .join(CHANGE, CHANGE.c.coordinator_id == CONTACT.c.person_id)
+            .where(and_(CHANGE.c.id == change_id, CONTACT.c.kind == "mail"))
+        )
+        return connection.execute(query).scalar()
+
+    def accepted(self, notice_id: str, at: datetime) -> None:
+        """The mail server has taken it."""
+        self._set(notice_id, state="sent", sent_at=at, lease_until=None, error="")
+
+    def retry(self, notice_id: str, next_at: datetime, error: str) -> None:
+        """Not now: again at that moment."""
+        self._set(notice_id, state="retrying", next_at=next_at, lease_until=None, error=error[:500])
+
+    def undeliverable(self, notice_id: str, error: str) -> None:
+        """It will not arrive: it stands on the coordinator's board."""
+        self._set(notice_id, state="undeliverable", lease_until=None, error=error[:500])
+
+    def _set(self, notice_id: str, **values: Any) -> None:
+        self.database.write(
+            lambda connection: connection.execute(update(NOTICE).where(NOTICE.c.id == notice_id).values(**values))
+        )
+
+
+def _digest(notices: Sequence[Row]) -> Row:
+    """One payload for several held notices: the earliest due day leads, at most five lines."""
+    payloads = sorted((row["payload"] for row in notices), key=lambda payload: str(payload.get("due_on", "")))
+    first = payloads[0]
+    lines = [
+        {
+            "i": number,
+            "stage": payload.get("stage", {}),
+            "sheet": payload.get("sheet", {}),
+            "count": payload.get("count", 0),
+            "due": payload.get("due", ""),
+        }
+        for number, payload in enumerate(payloads[:5], start=1)
+    ]
+    return {**first, "n": len(payloads), "lines": lines, "more": max(0, len(payloads) - 5)}

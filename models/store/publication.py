@@ -1,0 +1,90 @@
+"""Publications: the batches by which versions come into force."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Connection, func, insert, select, update
+
+from models.store.sql import table
+from models.tables import Document, Publication, PublicationLine, new_id
+
+PUBLICATION = table(Publication)
+LINE = table(PublicationLine)
+DOCUMENT = table(Document)
+SHANGHAI = ZoneInfo("Asia/Shanghai")
+
+
+def new_publication(
+    connection: Connection, *, change_id: str | None, title: str, effective_at: datetime, now: datetime
+) -> tuple[str, str]:
+    """A publication with the next number of its year (`F2026-0007`): (id, number).
+
+    To be called in the writer transaction that also writes its versions. Raises IntegrityError where the change was
+    published for that moment before.
+    """
+    number = _next_number(connection, now.astimezone(SHANGHAI).year)
+    publication_id = new_id("pub")
+    connection.execute(
+        insert(PUBLICATION).values(
+            id=publication_id,
+            number=number,
+            change_id=change_id,
+            title=title,
+            effective_at=effective_at,
+            published_at=now,
+            state="published",
+        )
+    )
+    return publication_id, number
+
+
+def _next_number(connection: Connection, year: int) -> str:
+    """One more than the highest serial of the year; longer numbers sort after shorter ones."""
+    prefix = f"F{year}-"
+    if connection.dialect.name == "postgresql":
+        # Two publications of different changes would otherwise read the same maximum.
+        connection.exec_driver_sql("select pg_advisory_xact_lock(739001)")
+    last = connection.execute(
+        select(PUBLICATION.c.number)
+        .where(PUBLICATION.c.number.startswith(prefix))
+        .order_by(func.length(PUBLICATION.c.number).desc(), PUBLICATION.c.number.desc())
+        .limit(1)
+    ).scalar()
+    serial = 1 if last is None else int(last.removeprefix(prefix)) + 1
+    return f"{prefix}{serial:04d}"
+
+
+def attach_document(
+    connection: Connection, *, publication_id: str, sha256: str, title: str, issuer: str = "", now: datetime
+) -> str:
+    """The document a publication rests on; the first one attached stands on the publication itself. Returns its id."""
+    document_id = new_id("doc")
+    connection.execute(
+        insert(DOCUMENT).values(
+            id=document_id,
+            sha256=sha256,
+            title=title,
+            number="",
+            issuer=issuer,
+            owner_kind="publication",
+            owner_id=publication_id,
+            at=now,
+        )
+    )
+    connection.execute(
+        update(PUBLICATION)
+        .where(PUBLICATION.c.id == publication_id, PUBLICATION.c.document_id.is_(None))
+        .values(document_id=document_id)
+    )
+    return document_id
+
+
+def publication_row(connection: Connection, publication_id: str) -> dict[str, Any] | None:
+    """One publication by its id or number."""
+    found = connection.execute(
+        select(PUBLICATION).where((PUBLICATION.c.id == publication_id) | (PUBLICATION.c.number == publication_id))
+    ).mappings().first()
+    return None if found is None else dict(found)

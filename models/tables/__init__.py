@@ -1,0 +1,63 @@
+"""Tables and constraints; no rules."""
+
+from models.tables.base import UtcDateTime, metadata, new_id
+from models.tables.catalogue import Article, Basis, Code, Item, ItemVersion, Law, LawVersion
+from models.tables.change import (
+    Adjustment,
+    Assignment,
+    Change,
+    ChangeLog,
+    Decision,
+    DecisionLine,
+    Engine,
+    Procedure,
+    Proposal,
+    Request,
+    Rung,
+    Sheet,
+    Step,
+    StepLine,
+)
+from models.tables.office import Contact, Department, Meta, Person, Post, Substitute, Workday
+from models.tables.out import Document, Link, ListSnapshot, Notice, Publication, PublicationLine, Session
+
+__all__ = [
+    "Adjustment",
+    "Article",
+    "Assignment",
+    "Basis",
+    "Change",
+    "ChangeLog",
+    "Code",
+    "Contact",
+    "Decision",
+    "DecisionLine",
+    "Department",
+    "Document",
+    "Engine",
+    "Item",
+    "ItemVersion",
+    "Law",
+    "LawVersion",
+    "Link",
+    "ListSnapshot",
+    "Meta",
+    "Notice",
+    "Person",
+    "Post",
+    "Procedure",
+    "Proposal",
+    "Publication",
+    "PublicationLine",
+    "Request",
+    "Rung",
+    "Session",
+    "Sheet",
+    "Step",
+    "StepLine",
+    "Substitute",
+    "UtcDateTime",
+    "Workday",
+    "metadata",
+    "new_id",
+]
