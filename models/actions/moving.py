@@ -12,7 +12,7 @@ from sqlalchemy import insert, update
 from models.actions.opening import Room, open_stage
 from models.domain.deadlines import SHANGHAI, redraft_days
 from models.domain.procedure import ProcedureVersion, StageRule
-from models.domain.review import Seat, fate, line_remark, line_verdict, rule_met
+from models.domain.review import SENT_BACK, Seat, fate, line_remark, line_verdict, rule_met
 from models.domain.vocabulary import STAGE_NAMES, VERDICT_RECORD
 from models.store.change import (
     ADJUSTMENT,
@@ -249,15 +249,15 @@ def _return_words(here: Sequence[Row], made: dict[str, list[Row]], ids: Sequence
     who: str | None = None
     stage = here[0]["stage"]
     words: list[str] = []
-    for step in here:
-        for decision in made[step["id"]]:
-            returned = [i for i in ids if line_verdict(decision, i) in {"return", "approve_changed"}]
-            if not returned:
-                continue
-            who, stage = decision["person_id"], step["stage"]
-            for text in (decision["comment"], *(line_remark(decision, i) for i in returned[:3])):
-                if text and text not in words:
-                    words.append(text)
+    stages = {step["id"]: step["stage"] for step in here}
+    for decision in sorted((d for step in here for d in made[step["id"]]), key=lambda d: d["at"]):
+        returned = [i for i in ids if line_verdict(decision, i) in SENT_BACK]
+        if not returned:
+            continue
+        who, stage = decision["person_id"], stages[decision["step_id"]]
+        for text in (decision["comment"], *(line_remark(decision, i) for i in returned[:3])):
+            if text and text not in words:
+                words.append(text)
     return who, "；".join(words) or "见逐项意见", stage
 
 

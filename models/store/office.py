@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, insert, or_, sel
 
 from models.domain.calendar import WorkCalendar
 from models.domain.errors import Unknown
+from models.reference.workdays import official_calendar
 from models.store.sql import table
 from models.tables import Contact, Department, Meta, Person, Post, Substitute, Workday
 
@@ -205,7 +206,7 @@ def department_index(connection: Connection) -> dict[str, str]:
 
 def calendar(connection: Connection) -> WorkCalendar:
     """The work calendar of the arrangements loaded; years without one are provisional."""
-    return WorkCalendar({day: is_workday for day, is_workday in connection.execute(select(WORKDAY))})
+    return official_calendar({day: is_workday for day, is_workday in connection.execute(select(WORKDAY))})
 
 
 def save_workdays(connection: Connection, days: dict[date, bool]) -> tuple[int, int, int]:

@@ -1,0 +1,145 @@
+"""Starting and waking runs by Prefect's REST interface, without importing Prefect.
+
+Prefect's own client waits 2, 4, 8 seconds on a 503, which its SQLite answers in bursts; here the pauses are short.
+A wake is only a wake: an early or a doubled one is harmless, a lost one is made up for by the engine's pulse.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import httpx2
+
+from models.domain.errors import Unusable
+
+#: Pauses before each try of a wake, in seconds: a leg that parked needs up to a second to reach PAUSED.
+WAKE_PAUSES = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 3.0)
+_CALL_PAUSES = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
+FINAL = frozenset({"COMPLETED", "FAILED", "CRASHED", "CANCELLED"})
+RESUMING: dict[str, Any] = {"state": {"type": "SCHEDULED", "name": "Resuming"}, "force": False}
+
+
+class Waking(Protocol):
+    """What is needed of a change to wake it (`models.store.change.Wake`)."""
+
+    @property
+    def change_id(self) -> str: ...
+    @property
+    def attempt(self) -> int: ...
+    @property
+    def flow_run_id(self) -> str | None: ...
+    @property
+    def parked(self) -> bool: ...
+
+
+@dataclass(frozen=True)
+class RunState:
+    """A run as Prefect knows it. `type` is one of Prefect's state types, e.g. PAUSED."""
+
+    type: str
+    name: str
+
+    @property
+    def final(self) -> bool:
+        """Whether the run is over for good."""
+        return self.type in FINAL
+
+
+class PrefectClient:
+    """Our few calls to a Prefect server. Safe for several threads. Every call raises `Unusable prefect_away`."""
+
+    def __init__(self, api_url: str, *, timeout: float = 10.0) -> None:
+        self.api_url = api_url.rstrip("/")
+        self._http = httpx2.Client(base_url=self.api_url + "/", timeout=timeout, trust_env=False)
+
+    def start(self, change_id: str, trigger: str, attempt: int) -> str:
+        """Create the run of an attempt; the same attempt gives the same run. Returns its id."""
+        deployment = self._json("GET", f"deployments/name/{trigger}/change")
+        if deployment is None:
+            raise Unusable("prefect_away", f"流程引擎中还没有部署“{trigger}”，部署补上后自动开始，不必重复提交。")
+        body = {
+            "parameters": {"change_id": change_id, "attempt": attempt},
+            "idempotency_key": f"{change_id}:{attempt}",
+            "enforce_parameter_schema": False,
+            "state": {"type": "SCHEDULED"},
+        }
+        run = self._json("POST", f"deployments/{deployment['id']}/create_flow_run", body)
+        if run is None:
+            raise Unusable("prefect_away", "流程引擎目前连不上，连上后自动开始，不必重复提交。")
+        return str(run["id"])
+
+    def state(self, flow_run_id: str) -> RunState | None:
+        """The state of a run; None where Prefect does not know the run (any more)."""
+        run = self._json("GET", f"flow_runs/{flow_run_id}")
+        if run is None:
+            return None
+        state = run.get("state") or {}
+        return RunState(str(state.get("type") or "SCHEDULED"), str(state.get("name") or "Scheduled"))
+
+    def wake(self, wake: Waking, still: Callable[[], bool] | None = None) -> bool:
+        """Wake a sleeping change: only a run that is PAUSED is set to Scheduled. True where a leg is under way.
+
+        `still` says whether the leg that parked is still the newest; the tries end when it is not.
+        """
+        if wake.flow_run_id is None or not wake.parked:
+            return False
+        for pause in WAKE_PAUSES:
+            if pause:
+                time.sleep(pause)
+                if still is not None and not still():
+                    return True
+            try:
+                state = self.state(wake.flow_run_id)
+                if state is None or state.final:
+                    return False
+                if state.type in {"SCHEDULED", "PENDING"}:
+                    return True
+                if state.type == "PAUSED" and self.reschedule(wake.flow_run_id):
+                    return True
+            except Unusable:
+                continue
+        return False
+
+    def reschedule(self, flow_run_id: str) -> bool:
+        """Set a run to Scheduled, without force: one that sleeps, or one whose engine died. True if accepted."""
+        answer = self._json("POST", f"flow_runs/{flow_run_id}/set_state", RESUMING)
+        return answer is not None and answer.get("status") == "ACCEPT"
+
+    def healthy(self) -> bool:
+        """Whether the server answers now; one try."""
+        try:
+            return self._http.get("health", timeout=2.0).status_code == 200
+        except httpx2.HTTPError:
+            return False
+
+    def missing_deployments(self, names: Sequence[tuple[str, str]]) -> list[str]:
+        """Which of these (flow, deployment) do not exist, as `flow/deployment`."""
+        return [f"{f}/{d}" for f, d in names if self._json("GET", f"deployments/name/{f}/{d}") is None]
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._http.close()
+
+    def _json(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any] | None:
+        """One call, again while the server is away or busy. None for 404."""
+        reason = ""
+        for pause in _CALL_PAUSES:
+            if pause:
+                time.sleep(pause)
+            try:
+                answer = self._http.request(method, path, json=body)
+            except httpx2.HTTPError as error:
+                reason = type(error).__name__
+                continue
+            if answer.status_code == 404:
+                return None
+            if answer.status_code < 300:
+                content: dict[str, Any] = answer.json()
+                return content
+            reason = f"{answer.status_code} {answer.text[:200]}"
+            if answer.status_code < 500 and answer.status_code != 429:
+                break
+        raise Unusable("prefect_away", "流程引擎目前连不上，连上后自动继续，不必重复提交。", reason=reason)

@@ -1,0 +1,147 @@
+"""The law library: laws by canonical title, their dated texts, their articles."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Literal
+
+from sqlalchemy import Connection, and_, delete, func, insert, select
+
+from models.domain.law_text import Article, LawText, canonical_title
+from models.store.sql import table
+from models.tables import Article as ArticleTable
+from models.tables import Law, LawVersion, new_id
+
+LAW = table(Law)
+LAW_VERSION = table(LawVersion)
+ARTICLE = table(ArticleTable)
+
+
+@dataclass(frozen=True)
+class LawRow:
+    """A law of the library."""
+
+    id: str
+    canonical: str
+    title: str
+
+
+@dataclass(frozen=True)
+class LawVersionRow:
+    """One dated text of a law; `certainty` says whether `effective_on` can be relied on."""
+
+    law_id: str
+    edition_on: date
+    promulgated_on: date | None
+    effective_on: date | None
+    ended_on: date | None
+    certainty: str
+    header: str
+    hash: str
+
+
+def law_by_title(connection: Connection, title: str) -> LawRow | None:
+    """A law by any form of its title; None where the library does not have it."""
+    row = connection.execute(
+        select(LAW.c.id, LAW.c.canonical, LAW.c.title).where(LAW.c.canonical == canonical_title(title))
+    ).first()
+    return None if row is None else LawRow(*row)
+
+
+def editions(connection: Connection, law_id: str) -> list[date]:
+    """The dates of a law's texts, oldest first."""
+    query = select(LAW_VERSION.c.edition_on).where(LAW_VERSION.c.law_id == law_id).order_by(LAW_VERSION.c.edition_on)
+    return list(connection.execute(query).scalars())
+
+
+def law_version(connection: Connection, law_id: str, edition: date) -> LawVersionRow | None:
+    """One dated text of a law without its articles."""
+    v = LAW_VERSION.c
+    row = connection.execute(
+        select(
+            v.law_id, v.edition_on, v.promulgated_on, v.effective_on, v.ended_on, v.certainty, v.header, v.hash
+        ).where(and_(v.law_id == law_id, v.edition_on == edition))
+    ).first()
+    return None if row is None else LawVersionRow(*row)
+
+
+def articles(connection: Connection, law_id: str, edition: date) -> list[Article]:
+    """The articles of a dated text in the order of their numbers; empty where there is no such text."""
+    a = ARTICLE.c
+    query = (
+        select(a.no, a.sub, a.text).where(and_(a.law_id == law_id, a.edition_on == edition)).order_by(a.no, a.sub)
+    )
+    return [Article(no=no, sub=sub, text=text) for no, sub, text in connection.execute(query)]
+
+
+def laws(connection: Connection) -> list[dict[str, Any]]:
+    """Every law with the dates of its texts: id, title, canonical, editions (YYYY-MM-DD, oldest first)."""
+    found: dict[str, dict[str, Any]] = {}
+    query = (
+        select(LAW.c.id, LAW.c.title, LAW.c.canonical, LAW_VERSION.c.edition_on)
+        .outerjoin(LAW_VERSION, LAW_VERSION.c.law_id == LAW.c.id)
+        .order_by(LAW.c.canonical, LAW_VERSION.c.edition_on)
+    )
+    for law_id, title, canonical, edition in connection.execute(query):
+        entry = found.setdefault(law_id, {"id": law_id, "title": title, "canonical": canonical, "editions": []})
+        if edition is not None:
+            entry["editions"].append(edition.isoformat())
+    return list(found.values())
+
+
+def count_editions(connection: Connection) -> int:
+    """How many dated texts the library holds."""
+    return int(connection.execute(select(func.count()).select_from(LAW_VERSION)).scalar_one())
+
+
+def text_hash(law: LawText) -> str:
+    """A mark of a dated text: title, dates, header and every article."""
+    parts = [law.title, str(law.promulgated_on), str(law.effective_on), law.certainty, *law.header]
+    parts += [f"{article.no}.{article.sub} {article.text}" for article in law.articles]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def save_law(connection: Connection, law: LawText) -> Literal["added", "changed", "unchanged"]:
+    """Store a dated text; the same date again replaces its text where that differs.
+
+    `changed` text of a date is a correction of the import, not a new edition.
+    """
+    law_id = _law_id(connection, law.title)
+    mark = text_hash(law)
+    standing = law_version(connection, law_id, law.edition_on)
+    if standing is not None and standing.hash == mark:
+        return "unchanged"
+    here = {"law_id": law_id, "edition_on": law.edition_on}
+    if standing is not None:
+        for target in (ARTICLE, LAW_VERSION):
+            connection.execute(
+                delete(target).where(and_(target.c.law_id == law_id, target.c.edition_on == law.edition_on))
+            )
+    connection.execute(insert(LAW_VERSION).values(**here, **_version_values(law, mark)))
+    values = [{**here, "no": a.no, "sub": a.sub, "text": a.text} for a in law.articles]
+    connection.execute(insert(ARTICLE), values)
+    return "added" if standing is None else "changed"
+
+
+def _law_id(connection: Connection, title: str) -> str:
+    known = law_by_title(connection, title)
+    if known is not None:
+        return known.id
+    law_id = new_id("law")
+    bare = title.strip().strip("《》")
+    connection.execute(insert(LAW).values(id=law_id, canonical=canonical_title(title), title=bare))
+    return law_id
+
+
+def _version_values(law: LawText, mark: str) -> Mapping[str, Any]:
+    return {
+        "promulgated_on": law.promulgated_on,
+        "effective_on": law.effective_on,
+        "ended_on": None,
+        "certainty": law.certainty,
+        "header": "\n".join(law.header),
+        "hash": mark,
+    }

@@ -1,0 +1,160 @@
+"""What a flow reaches of the office: the verbs of a leg, the clock, the deliverer, the hot window.
+
+The engine puts an `Office` in place before it takes runs; flows know no database and no setting.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from models import clock
+from models.actions import engine, legs, starting, views
+from models.actions.legs import PassResult
+from models.actions.starting import Registered
+from models.settings import Settings
+from models.store.database import Database
+from tasks.hot import HotRegistry
+
+#: A leg asks the database itself at least this often, should both the nudge and the shared question be lost.
+_OWN_LOOK = 5.0
+
+
+class Page(Protocol):
+    """How a change stands, as the run shows it."""
+
+    @property
+    def run_name(self) -> str: ...
+    @property
+    def tags(self) -> list[str]: ...
+    @property
+    def description(self) -> str: ...
+    @property
+    def markdown(self) -> str: ...
+
+
+class Desk(Protocol):
+    """What the story of a change asks of the office; each call is one verb."""
+
+    def register(self, trigger: str, params: dict[str, Any], key: str) -> Registered: ...
+    def begin_leg(self, change_id: str, attempt: int, flow_run_id: str) -> int: ...
+    def run_pass(self, change_id: str, leg_no: int, attempt: int) -> PassResult: ...
+    def park(self, change_id: str, leg_no: int) -> bool: ...
+    def continue_as_new(self, change_id: str, attempt: int, why: str) -> int: ...
+    def current_run(self, change_id: str) -> str | None: ...
+    def title(self, change_id: str) -> str: ...
+    def page(self, change_id: str) -> Page | None: ...
+    def poke(self) -> None: ...
+    def wait_for_work(self, change_id: str) -> bool: ...
+    def watch_changes(self) -> Sequence[str]: ...
+    def refresh_due(self, change_id: str) -> None: ...
+    def now(self) -> datetime: ...
+
+
+def _nobody() -> None:
+    return None
+
+
+@dataclass
+class Office:
+    """The real office of this process: a database, the settings, and the threads of the engine."""
+
+    db: Database
+    settings: Settings
+    engine_id: str
+    poke_deliverer: Callable[[], None] = _nobody
+    hot: HotRegistry = field(default_factory=HotRegistry)
+
+    def now(self) -> datetime:
+        """The present moment."""
+        return clock.now()
+
+    def register(self, trigger: str, params: dict[str, Any], key: str) -> Registered:
+        """Register a change from Prefect's own form; the run's id is its key."""
+        return starting.register(self.db, trigger=trigger, params=params, by=None, via="prefect", key=key, now=self.now())
+
+    def begin_leg(self, change_id: str, attempt: int, flow_run_id: str) -> int:
+        """The number of the new leg; `Conflict run_stale`, `Gone change_closed`."""
+        return legs.begin_leg(
+            self.db,
+            change_id=change_id,
+            attempt=attempt,
+            flow_run_id=flow_run_id,
+            engine_id=self.engine_id,
+            now=self.now(),
+        )
+
+    def run_pass(self, change_id: str, leg_no: int, attempt: int) -> PassResult:
+        """Everything that is due for the change; `Conflict run_stale`."""
+        return legs.run_pass(
+            self.db,
+            change_id=change_id,
+            leg_no=leg_no,
+            attempt=attempt,
+            now=self.now(),
+            collect_minutes=self.settings.collect_minutes,
+        )
+
+    def park(self, change_id: str, leg_no: int) -> bool:
+        """Mark the change parked; False where work came since."""
+        return legs.park(self.db, change_id=change_id, leg_no=leg_no)
+
+    def continue_as_new(self, change_id: str, attempt: int, why: str) -> int:
+        """Give the change a fresh attempt; the pulse starts its run."""
+        return engine.new_attempt(self.db, change_id=change_id, attempt=attempt, why=why, now=self.now())
+
+    def current_run(self, change_id: str) -> str | None:
+        """The run that carries the change now."""
+        return engine.wake_for(self.db, change_id=change_id).flow_run_id
+
+    def title(self, change_id: str) -> str:
+        """The title of the change."""
+        return str(starting.find_change(self.db, change_id=change_id)["title"])
+
+    def page(self, change_id: str) -> Page | None:
+        """Name, tags and page of the change's run."""
+        return views.status_page(
+            self.db, change_id=change_id, portal_url=self.settings.portal_address, now=self.now()
+        )
+
+    def poke(self) -> None:
+        """Tell the deliverer that notices were committed."""
+        self.poke_deliverer()
+
+    def wait_for_work(self, change_id: str) -> bool:
+        """Stay awake for the hot window. True as soon as the change has work or has ended."""
+        end = time.monotonic() + self.settings.hot_seconds
+        while (left := end - time.monotonic()) > 0:
+            hint = self.hot.wait(change_id, min(left, _OWN_LOOK))
+            if engine.hot_work(self.db, [change_id], now=self.now()):
+                return True
+            if not hint and left > _OWN_LOOK and not self.hot.room_for(change_id):
+                return False
+        return False
+
+    def watch_changes(self) -> Sequence[str]:
+        """The ids of all open changes."""
+        return [str(row["id"]) for row in views.change_list(self.db, state="open", now=self.now())]
+
+    def refresh_due(self, change_id: str) -> None:
+        """Reckon again when the change is next due."""
+        engine.recompute_due(self.db, change_id=change_id, now=self.now())
+
+
+_office: Desk | None = None
+
+
+def open_office(desk: Desk) -> None:
+    """Put the office in place; once a process, before the first run."""
+    global _office
+    _office = desk
+
+
+def office() -> Desk:
+    """The office of this process. Raises `RuntimeError` where the engine has not opened it."""
+    if _office is None:
+        raise RuntimeError("no office here: this flow runs in the engine process only")
+    return _office
