@@ -52,7 +52,7 @@ def read(line: socket.socket) -> str:
     return line.recv(_LONGEST_NUDGE).decode(errors="replace")
 
 
-class _reachable(contextlib.AbstractContextManager[str]):  # noqa: N801 - reads like a function
+class _reachable(contextlib.AbstractContextManager[str]):
     """An address the kernel takes for a path of any length."""
 
     def __init__(self, path: Path) -> None:

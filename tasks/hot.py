@@ -7,45 +7,59 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
-@dataclass
-class _Place:
-    """A leg that waits: its event, since when, and whether it was asked to leave."""
+class Place:
+    """A leg that waits hot: its event, since when, and whether it may stay."""
 
-    event: threading.Event = field(default_factory=threading.Event)
-    since: float = field(default_factory=time.monotonic)
-    evicted: bool = False
+    def __init__(self) -> None:
+        self.since = time.monotonic()
+        self.stays = True
+        self._event = threading.Event()
+
+    def wait(self, seconds: float) -> None:
+        """Wait for a nudge, for the order to leave, or for the time to pass (seconds)."""
+        self._event.wait(seconds)
+        self._event.clear()
+
+    def nudge(self) -> None:
+        """Wake the leg."""
+        self._event.set()
+
+    def leave(self) -> None:
+        """Send the leg to sleep."""
+        self.stays = False
+        self._event.set()
 
 
 class HotRegistry:
-    """Who waits hot in this process. At most `cap` changes; above that the longest idle one parks."""
+    """Who waits hot in this process. At most `cap` changes; above that the longest idle one goes."""
 
     def __init__(self, cap: int = 40) -> None:
         self.cap = cap
         self._lock = threading.Lock()
-        self._places: dict[str, _Place] = {}
+        self._places: dict[str, Place] = {}
         self._closed = False
 
-    def wait(self, change_id: str, seconds: float) -> bool:
-        """Wait until the change is nudged. False when the time is over, the cap is reached or the engine stops.
-
-        True is a hint: the caller looks into the database whether there is work.
-        """
-        place = _Place()
+    @contextmanager
+    def place(self, change_id: str) -> Iterator[Place]:
+        """A place for this change until the block ends; one that may not stay when the engine stops."""
+        place = Place()
         with self._lock:
-            if self._closed:
-                return False
-            # A newer leg of the same change takes the place; the older one finds its number outdated.
+            # A newer leg of the same change takes over; the older one finds its number outdated.
             older = self._places.pop(change_id, None)
             if older is not None:
-                older.event.set()
+                older.leave()
             while len(self._places) >= self.cap:
-                self._evict_longest_idle()
-            self._places[change_id] = place
+                self._send_longest_idle_away()
+            if self._closed:
+                place.leave()
+            else:
+                self._places[change_id] = place
         try:
-            return place.event.wait(max(0.0, seconds)) and not place.evicted
+            yield place
         finally:
             with self._lock:
                 # Only one's own place: else an old leg would remove its successor's.
@@ -57,7 +71,7 @@ class HotRegistry:
         with self._lock:
             place = self._places.get(change_id)
             if place is not None:
-                place.event.set()
+                place.nudge()
         return place is not None
 
     def waiting(self) -> list[str]:
@@ -70,10 +84,8 @@ class HotRegistry:
         with self._lock:
             self._closed = True
             while self._places:
-                self._evict_longest_idle()
+                self._send_longest_idle_away()
 
-    def _evict_longest_idle(self) -> None:
+    def _send_longest_idle_away(self) -> None:
         longest = min(self._places, key=lambda key: self._places[key].since)
-        place = self._places.pop(longest)
-        place.evicted = True
-        place.event.set()
+        self._places.pop(longest).leave()

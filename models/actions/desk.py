@@ -612,7 +612,7 @@ class _Hand:
 
 def _newer(row: Row, line: LineIn | None, proposal: Row | None, stamp: int | None) -> bool:
     if line is not None and line.revision:
-        return line.revision != row["revision"]
+        return bool(line.revision != row["revision"])
     if proposal is None or stamp is None:
         return True
     return int(proposal["at"].timestamp() * 1_000_000) > stamp

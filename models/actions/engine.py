@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, and_, delete, insert, or_, select, update
 
-from models.store.change import CHANGE, ENGINE, Case, Wake, rows, wake_of
+from models.store.change import CHANGE, ENGINE, Case, Wake, next_moment, rows, wake_of
 from models.store.database import Database
 
 #: Work not taken up after this many seconds is woken by the pulse.
@@ -91,3 +91,18 @@ def wake_for(db: Database, *, change_id: str) -> Wake:
     """The wake of one change as it stands."""
     with db.reader() as connection:
         return wake_of(rows(connection, select(CHANGE).where(CHANGE.c.id == change_id))[0])
+
+
+def recompute_due(db: Database, *, change_id: str, now: datetime) -> bool:
+    """Set `next_due` of a change anew from what stands in the tables; whether it was wrong."""
+    return db.write(lambda connection: _recompute(connection, change_id, now))
+
+
+def _recompute(connection: Connection, change_id: str, now: datetime) -> bool:
+    case = Case(connection, change_id, now)
+    moment = next_moment(connection, change_id)
+    if case.row["next_due"] == moment or case.row["state"] != "open":
+        return False
+    case.set(next_due=moment)
+    case.flush()
+    return True

@@ -139,7 +139,7 @@ def _with_submitter(room: Room, sheet: Row) -> Row:
 def _close_if_met(room: Room, sheet: Row, step: Row, rule: StageRule, report: Report) -> None:
     asked = assignments(room.connection, [step["id"]])[step["id"]]
     seats = [Seat(a["seat"], a["state"] == "decided") for a in asked if a["state"] in {"open", "decided"}]
-    if not rule_met(rule.rule, seats) or step["no_owner"] and rule.rule == "all" and not _all_seats(rule, seats):
+    if not rule_met(rule.rule, seats) or (step["no_owner"] and rule.rule == "all" and not _all_seats(rule, seats)):
         return
     made = decisions(room.connection, [step["id"]])[step["id"]]
     ids = [line["adjustment_id"] for line in step_lines(room.connection, [step["id"]])[step["id"]]]

@@ -103,7 +103,7 @@ def find_reach(connection: Connection, request: LawChange | AgencyRequest) -> Re
     """The items concerned by a request with what is proposed for each."""
     if isinstance(request, LawChange):
         return _law_reach(connection, request)
-    targets = []
+    targets: list[catalogue.VersionRow | None] = []
     for wanted in request.items:
         if wanted.target is None:
             targets.append(None)

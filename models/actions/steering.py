@@ -122,9 +122,9 @@ def withdraw(db: Database, *, change_id: str, by: str, reason: str, now: datetim
             state="removed",
             reason=reason,
         )
-        for person in sorted(told):
+        for waiting in sorted(told):
             room.writer.add(
-                "withdrawn", person, f"{case.id}:withdrawn:{person}", by=room.writer.person(person_id), reason=reason
+                "withdrawn", waiting, f"{case.id}:withdrawn:{waiting}", by=room.writer.person(person_id), reason=reason
             )
         case.log("撤回", who=person_id, via="portal", about=case.row["number"], reason=reason, work=True)
         case.set(phase="withdrawn", state="withdrawn", closed_at=case.now, subject=None, next_due=None)

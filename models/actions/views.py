@@ -24,7 +24,18 @@ from models.store.database import Database
 #: States of an adjustment that need nothing more (removed ones are not counted at all).
 FINISHED = ("published", "declined", "rejected")
 #: Stages in the order of the matrix; coding and publishing are one column.
-STAGE_ORDER = ("scope", "draft", "form", "countersign", "legality", "list", "naming", "approval", "publishing", "connecting")
+STAGE_ORDER = (
+    "scope",
+    "draft",
+    "form",
+    "countersign",
+    "legality",
+    "list",
+    "naming",
+    "approval",
+    "publishing",
+    "connecting",
+)
 #: Two characters for run names and tags; the parallel pair is one word (WORDING 1.3).
 RUN_STAGE = {
     "scope": "范围", "draft": "起草", "form": "核验", "countersign": "会签", "legality": "审核", "list": "审核",
@@ -110,7 +121,15 @@ def change_show(db: Database, *, change_id: str, now: datetime) -> dict[str, Any
         made = views.change_decisions(connection, row["id"])
         log = views.log_rows(connection, row["id"])
         names = views.person_names(
-            connection, {value for entry in [*made, *log] for value in (entry.get("person_id") or entry.get("who"), entry["acting_for_id"] if "acting_for_id" in entry else entry.get("acting_for"))}
+            connection,
+            {
+                value
+                for entry in [*made, *log]
+                for value in (
+                    entry.get("person_id") or entry.get("who"),
+                    entry["acting_for_id"] if "acting_for_id" in entry else entry.get("acting_for"),
+                )
+            },
         )
     held.names.update(names)
     by_sheet: dict[str, list[str]] = {}
@@ -148,7 +167,11 @@ def _change_head(held: views.Files, row: Row) -> dict[str, Any]:
 
 
 def _step_json(held: views.Files, step: Row) -> dict[str, Any]:
-    waiting = [row for row in held.assignments.get(step["id"], []) if row["state"] == "open"] if step["state"] == "open" else []
+    waiting = (
+        [row for row in held.assignments.get(step["id"], []) if row["state"] == "open"]
+        if step["state"] == "open"
+        else []
+    )
     return {
         "id": step["id"], "stage": step["stage"], "stage_name": STAGE_NAMES[step["stage"]], "round": step["round"],
         "state": step["state"], "due": None if step["due_on"] is None else step["due_on"].isoformat(),
@@ -199,7 +222,9 @@ def changelog(db: Database, *, change_id: str, after: int = 0) -> list[dict[str,
     with db.reader() as connection:
         row = change_row(connection, change_id)
         found = views.log_rows(connection, row["id"], after=after, limit=1000)
-        names = views.person_names(connection, {value for entry in found for value in (entry["who"], entry["acting_for"])})
+        names = views.person_names(
+            connection, {value for entry in found for value in (entry["who"], entry["acting_for"])}
+        )
     held = views.Files([row], names=names)
     return [_log_json(held, entry) for entry in found]
 
@@ -283,7 +308,9 @@ def _stage_text(row: Row, stages: Sequence[str], counts: Mapping[str, int]) -> s
     return first if len(stages) == 1 else f"{first}等 {len(stages)} 个环节"
 
 
-def _counts(every: Sequence[Mapping[str, Any]], clock: Clock, me: str, missing: int, closed: int) -> list[dict[str, Any]]:
+def _counts(
+    every: Sequence[Mapping[str, Any]], clock: Clock, me: str, missing: int, closed: int
+) -> list[dict[str, Any]]:
     def counted(key: str, label: str, number: int, mark: str = "") -> dict[str, Any]:
         return {"key": key, "label": label, "n": number, "mark": mark if number else ""}
 
@@ -336,7 +363,9 @@ def change_page(db: Database, *, change_id: str, now: datetime) -> dict[str, Any
         keys = {(s["procedure_key"], s["procedure_no"]) for s in held.sheets.get(row["id"], [])}
         stages = {key: [stage["code"] for stage in procedure_body(connection, *key)["stages"]] for key in keys}
         log = views.log_rows(connection, row["id"], limit=60, newest=True)
-        held.names.update(views.person_names(connection, {v for e in log for v in (e["who"], e["acting_for"], e["data"].get("to"))}))
+        held.names.update(
+            views.person_names(connection, {v for e in log for v in (e["who"], e["acting_for"], e["data"].get("to"))})
+        )
         published = views.publications(connection, row["id"])
         people = office.people(connection)
     waits = [_wait(held, step, clock, counts) for step in steps if step["state"] == "open"]
@@ -361,7 +390,12 @@ def _publication(row: Row, now: datetime) -> dict[str, Any]:
     deltas = [{k: d[k] for k in ("list", "total", "added", "removed", "changed")} for d in row["lists"]]
     for delta in deltas:
         delta["before"] = delta["total"] - delta["added"] + delta["removed"]
-    return {"number": row["number"], "title": row["title"], "effective": at_text(row["effective_at"], now), "lists": deltas}
+    return {
+        "number": row["number"],
+        "title": row["title"],
+        "effective": at_text(row["effective_at"], now),
+        "lists": deltas,
+    }
 
 
 def _wait(held: views.Files, step: Row, clock: Clock, counts: Mapping[str, int]) -> dict[str, Any]:
@@ -378,7 +412,7 @@ def _wait(held: views.Files, step: Row, clock: Clock, counts: Mapping[str, int])
 
 
 def _acting(held: views.Files, one: Row) -> str:
-    name = held.names.get(one["person_id"], one["person_id"])
+    name: str = held.names.get(one["person_id"]) or str(one["person_id"])
     acting = one["acting_for_id"]
     return f"{name}（代{held.names.get(acting, acting)}）" if acting else name
 
@@ -395,7 +429,10 @@ def _matrix(
         cells = [_cell(held, sheet, code, own, members, clock) for code in columns]
         names = "、".join(OUTCOME_NAMES.get(code, code) for code in sheet["procedure_key"].split("+"))
         body.append({"sheet": sheet, "procedure": names, "count": len(members), "cells": cells})
-    return {"columns": [{"code": c, "name": "赋码发布" if c == "publishing" else STAGE_NAMES[c]} for c in columns], "rows": body}
+    return {
+        "columns": [{"code": c, "name": "赋码发布" if c == "publishing" else STAGE_NAMES[c]} for c in columns],
+        "rows": body,
+    }
 
 
 def _cell(
@@ -416,7 +453,10 @@ def _cell(
         words = [due["words"] if due.get("overdue") and names else first, f"{due.get('short', '')}到期"]
         if due.get("overdue") and not names:
             words.append(due["words"])
-        return {"mark": "over" if due.get("overdue") or not names else "now", "lines": [*words, *(["、".join(names)] if names else [])]}
+        return {
+            "mark": "over" if due.get("overdue") or not names else "now",
+            "lines": [*words, *(["、".join(names)] if names else [])],
+        }
     closed = step["closed_at"] or step["opened_at"]
     word = {"passed": "提交" if code == "draft" else "通过", "returned": "退回"}.get(step["state"], "结束")
     text = [f"{closed.astimezone(SHANGHAI):%m-%d}{word}"]
@@ -439,10 +479,13 @@ def _publishing_cell(members: Sequence[Row]) -> dict[str, Any]:
 
 def _timeline(held: views.Files, entry: Row, now: datetime) -> dict[str, Any]:
     data = entry["data"]
-    who = "系统" if entry["who"] is None else held.names.get(entry["who"], entry["who"])
+    who: str = "系统" if entry["who"] is None else held.names.get(entry["who"]) or str(entry["who"])
     if entry["acting_for"]:
         who += f"（代{held.names.get(entry['acting_for'], entry['acting_for'])}）"
-    big = entry["verb"] in set(VERDICT_RECORD.values()) | {"发布", "撤回", "确认范围", "移出", "退回"} and entry["verb"] != "暂存"
+    big = (
+        entry["verb"] in set(VERDICT_RECORD.values()) | {"发布", "撤回", "确认范围", "移出", "退回"}
+        and entry["verb"] != "暂存"
+    )
     return {"at": at_text(entry["at"], now), "iso": local(entry["at"]), "who": who, "verb": entry["verb"],
             "text": _told(held, entry, data), "big": big, "seq": entry["seq"]}  # fmt: skip
 
@@ -493,7 +536,9 @@ def law_beside(db: Database, *, change_id: str, desk: Mapping[str, Any]) -> dict
         law = laws.law_by_title(connection, params["law"])
         if law is None:
             return {}
-        editions = [None if not params.get(k) else date.fromisoformat(params[k]) for k in ("from_version", "to_version")]
+        editions = [
+            None if not params.get(k) else date.fromisoformat(params[k]) for k in ("from_version", "to_version")
+        ]
         old = [] if editions[0] is None else laws.articles(connection, law.id, editions[0])
         new = [] if editions[1] is None else laws.articles(connection, law.id, editions[1])
     matched = {(m.old.no, m.old.sub): m for m in match_articles(old, new) if m.old is not None} if new else {}
@@ -539,7 +584,9 @@ def item_page(db: Database, *, code: str, on: date | None = None, now: datetime)
     with db.reader() as connection:
         row = views.version_on(connection, code, moment)
         if row is None:
-            raise Unknown("item_unknown", f"没有编码为 {code} 的事项{'' if on is None else f'在 {on} 有效'}。", code=code)
+            raise Unknown(
+                "item_unknown", f"没有编码为 {code} 的事项{'' if on is None else f'在 {on} 有效'}。", code=code
+            )
         versions = views.versions_of(connection, row["item_id"])
         departments = {key: value.short for key, value in office.departments(connection).items()}
         pending = views.pending_changes(connection, row["item_id"])
@@ -576,7 +623,9 @@ def _history(versions: Sequence[Row], number: int, departments: Mapping[str, str
         differences = field_differences(before["content"], row["content"], departments)
         if before["state"] != row["state"]:
             labels = {"active": "在用", "suspended": "暂停", "cancelled": "取消"}
-            differences.append(FieldDifference("state", "事项状态", labels.get(before["state"], ""), labels.get(row["state"], "")))
+            differences.append(
+                FieldDifference("state", "事项状态", labels.get(before["state"], ""), labels.get(row["state"], ""))
+            )
     return {
         "no": row["no"], "before_no": None if before is None else before["no"], "state": row["state"],
         "from": row["valid_from"].astimezone(SHANGHAI).date().isoformat(),
@@ -622,10 +671,14 @@ def catalogue_page(
 ) -> dict[str, Any]:
     """One page of the public catalogue."""
     with db.reader() as connection:
-        found, total = views.catalogue_page(connection, q=q.strip(), department=department, item_type=type, page=max(1, page))
+        found, total = views.catalogue_page(
+            connection, q=q.strip(), department=department, item_type=type, page=max(1, page)
+        )
         departments = office.departments(connection)
     for row in found:
-        row["department"] = departments[row["department_id"]].short if row["department_id"] in departments else row["department_text"]
+        row["department"] = (
+            departments[row["department_id"]].short if row["department_id"] in departments else row["department_text"]
+        )
         row["type_name"] = ITEM_TYPES.get(row["type"], row["type"])
     pages = max(1, -(-total // views.PAGE_SIZE))
     return {
@@ -686,7 +739,9 @@ def status_page(db: Database, *, change_id: str, portal_url: str, now: datetime)
         held = views.files(connection, [row], open_only=False)
         clock = Clock(now, office.calendar(connection))
         log = views.log_rows(connection, row["id"], limit=10, newest=True)
-        held.names.update(views.person_names(connection, {v for e in log for v in (e["who"], e["acting_for"], e["data"].get("to"))}))
+        held.names.update(
+            views.person_names(connection, {v for e in log for v in (e["who"], e["acting_for"], e["data"].get("to"))})
+        )
         steps = [step for step in held.steps.get(row["id"], []) if step["state"] == "open"]
         counts = views.line_counts(connection, [step["id"] for step in steps])
         totals = {
@@ -699,7 +754,14 @@ def status_page(db: Database, *, change_id: str, portal_url: str, now: datetime)
     late = sum(1 for wait in waits if wait["due"].get("overdue"))
     head, tags = _run_name(held, row, waits, late)
     description = _description(held, row, waits, late, now)
-    parts = [description, "", _md_waits(waits), _md_sheets(held, row, waits, totals), _md_diagram(stages), _md_log(held, log, now)]
+    parts = [
+        description,
+        "",
+        _md_waits(waits),
+        _md_sheets(held, row, waits, totals),
+        _md_diagram(stages),
+        _md_log(held, log, now),
+    ]
     link = f"{portal_url.rstrip('/')}/changes/{row['id']}"
     parts += [f"## 门户中的变更\n\n[{md(row['number'])} {md(row['title'])}]({link})", "",
               "**请在门户中办理，不要在此点 Resume、Cancel 或 Retry；点了也不会改变办理结果。**"]  # fmt: skip
@@ -724,7 +786,11 @@ def _run_name(held: views.Files, row: Row, waits: Sequence[Mapping[str, Any]], l
         return f"{title} · 范围待确认" + (f" · 逾期 {late}" if late else ""), tags
     sheets = [s for s in held.sheets.get(row["id"], []) if s["state"] != "dissolved"]
     pair = {"legality", "list"} if stage in ("legality", "list") else {stage}
-    first = {wait["sheet"] for wait in waits if STAGE_ORDER.index(wait["stage"]) <= STAGE_ORDER.index(stage) or wait["stage"] in pair}
+    first = {
+        wait["sheet"]
+        for wait in waits
+        if STAGE_ORDER.index(wait["stage"]) <= STAGE_ORDER.index(stage) or wait["stage"] in pair
+    }
     name = f"{title} · {RUN_STAGE[stage]} {len(sheets) - len(first)}/{len(sheets)}"
     return name + (f" · 逾期 {late}" if late else ""), tags
 
@@ -744,7 +810,12 @@ def _description(held: views.Files, row: Row, waits: Sequence[Mapping[str, Any]]
     first = waits[0]["due"]["on"]
     due = "" if first is None else f"，最早{day_text(first, now)}到期"
     empty = sum(1 for wait in waits if wait["no_owner"])
-    return f"在办：等待 {len(people)} 人{due}" + (f"，逾期 {late} 件" if late else "") + (f"，无人办理 {empty} 件" if empty else "") + "。"
+    return (
+        f"在办：等待 {len(people)} 人{due}"
+        + (f"，逾期 {late} 件" if late else "")
+        + (f"，无人办理 {empty} 件" if empty else "")
+        + "。"
+    )
 
 
 def _md_waits(waits: Sequence[Mapping[str, Any]]) -> str:
@@ -754,7 +825,9 @@ def _md_waits(waits: Sequence[Mapping[str, Any]]) -> str:
     for wait in waits[:40]:
         who = "、".join(wait["names"]) or "（无人办理）"
         due = f"{wait['due']['table']} {wait['due']['words']}"
-        lines.append(f"| {md(who)} | {md(wait['department'] or '—')} | {wait['stage_name']} | {wait['since']} | {md(due)} |")
+        lines.append(
+            f"| {md(who)} | {md(wait['department'] or '—')} | {wait['stage_name']} | {wait['since']} | {md(due)} |"
+        )
     if len(waits) > 40:
         lines += ["", f"… 另有 {len(waits) - 40} 件"]
     return "\n".join(lines)
@@ -769,7 +842,9 @@ def _md_sheets(held: views.Files, row: Row, waits: Sequence[Mapping[str, Any]], 
     for sheet in sheets[:40]:
         stages = "、".join(dict.fromkeys(w["stage_name"] for w in waits if w["sheet"] == sheet["id"])) or "—"
         state = "异常" if sheet["stuck"] else states.get(sheet["state"], sheet["state"])
-        lines.append(f"| {md(sheet['department_name'] or '—')} | {stages} | {sheet['round']} | {totals.get(sheet['id'], 0)} | {state} |")
+        lines.append(
+            f"| {md(sheet['department_name'] or '—')} | {stages} | {sheet['round']} | {totals.get(sheet['id'], 0)} | {state} |"
+        )
     if len(sheets) > 40:
         lines += ["", f"… 另有 {len(sheets) - 40} 份"]
     return "\n".join(lines)
@@ -780,7 +855,7 @@ def _md_diagram(stages: Mapping[str, Sequence[str]]) -> str:
         return ""
     lines = ["## 流程图", "", "```mermaid", "flowchart LR"]
     for number, (key, codes) in enumerate(stages.items()):
-        title = "、".join(OUTCOME_NAMES.get(code, code) for code in key.split("+"))
+        title = "、".join(OUTCOME_NAMES[code].short for code in key.split("+"))
         nodes = [f'p{number}_{code}["{STAGE_NAMES[code]}"]' for code in codes]
         lines.append(f'  t{number}(["{title}"]) --> ' + " --> ".join(nodes))
     return "\n".join([*lines, "```"])

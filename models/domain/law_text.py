@@ -22,10 +22,14 @@ _HEAD: Final = re.compile(
     rf"(?:#{{1,6}}[{_BLANK}]*)?(?P<bold>\*\*|__)?第[{_BLANK}]*(?P<no>{_N}{{1,12}})[{_BLANK}]*条(?:之(?P<sub>{_N}{{1,3}}))?"
     rf"(?:\*\*|__)?(?P<gap>[{_BLANK}：:]*)(?:\*\*|__)?(?P<rest>.*)"
 )
-_DIVISION: Final = re.compile(rf"[#*{_BLANK}]*第{_N}{{1,9}}[{_BLANK}]*(?:编|分编|章|节)(?:[{_BLANK}*].{{0,60}}|[^，。；：、的]{{0,30}})?$")
+_DIVISION: Final = re.compile(
+    rf"[#*{_BLANK}]*第{_N}{{1,9}}[{_BLANK}]*(?:编|分编|章|节)(?:[{_BLANK}*].{{0,60}}|[^，。；：、的]{{0,30}})?$"
+)
 _DIVISION_WORD: Final = re.compile(rf"[#*{_BLANK}]*(?:附[{_BLANK}]*则|总[{_BLANK}]*则)[*{_BLANK}]*$")
 _CONTENTS: Final = re.compile(rf"[#*{_BLANK}]*目[{_BLANK}]*[录次][*{_BLANK}]*$")
-_ANNEX: Final = re.compile(rf"[#*{_BLANK}]*附[{_BLANK}]*(?:[件表录图](?:{_N}{{1,4}}|[{_BLANK}*]*$|[{_BLANK}：:])|[：:])")
+_ANNEX: Final = re.compile(
+    rf"[#*{_BLANK}]*附[{_BLANK}]*(?:[件表录图](?:{_N}{{1,4}}|[{_BLANK}*]*$|[{_BLANK}：:])|[：:])"
+)
 _HEADING: Final = re.compile(rf"#{{1,6}}[{_BLANK}]*(?P<text>.+)$")
 _COMMENT: Final = re.compile(r"<!--.*?-->", re.S)
 _INFO_END: Final = re.compile(r"<!--\s*INFO END\s*-->")
@@ -80,7 +84,9 @@ def read_law(text: str, file_name: str) -> LawText:
     title, header, body = _split(text, file_name)
     articles = _articles(body)
     if not articles:
-        raise BadInput("law_without_articles", f"《{title}》中没有识别出条文，未导入。请检查文件是否完整。", title=title)
+        raise BadInput(
+            "law_without_articles", f"《{title}》中没有识别出条文，未导入。请检查文件是否完整。", title=title
+        )
     events = header_events(header)
     edition_on = _date_in_name(file_name) or _last_date(events)
     if edition_on is None:
@@ -239,7 +245,9 @@ def _last_date(events: list[tuple[date, str]]) -> date | None:
     return max(named or [day for day, _ in events], default=None)
 
 
-def _effective(articles: list[Article], events: list[tuple[date, str]], edition_on: date) -> tuple[date | None, Certainty]:
+def _effective(
+    articles: list[Article], events: list[tuple[date, str]], edition_on: date
+) -> tuple[date | None, Certainty]:
     """The day the version takes effect, from its last articles.
 
     The last article of a law amended by decision often still names the ORIGINAL day (data README, traps),

@@ -81,7 +81,9 @@ def merge_procedures(procedures: Iterable[ProcedureVersion]) -> ProcedureVersion
             standing = chosen.get(stage.code)
             chosen[stage.code] = stage if standing is None else _stronger(standing, stage)
     stages = tuple(sorted(chosen.values(), key=lambda rule: ORDER.index(rule.code)))
-    return ProcedureVersion(key="+".join(part.key for part in parts), basis="；".join(p.basis for p in parts), stages=stages)
+    return ProcedureVersion(
+        key="+".join(part.key for part in parts), basis="；".join(p.basis for p in parts), stages=stages
+    )
 
 
 def _stronger(one: StageRule, other: StageRule) -> StageRule:

@@ -32,25 +32,45 @@ CHANGE_WORDS = {
 class Citing(Protocol):
     """One citation of a current version."""
 
-    item_id: str
-    ord: int
-    edition_on: date | None
-    article: int | None
-    to_article: int | None
-    sub: int | None
+    @property
+    def item_id(self) -> str: ...
+
+    @property
+    def ord(self) -> int: ...
+
+    @property
+    def edition_on(self) -> date | None: ...
+
+    @property
+    def article(self) -> int | None: ...
 
 
 class Version(Protocol):
     """A current version."""
 
-    id: str
-    item_id: str
-    kind: str
-    name: str
-    code: str | None
-    department_id: str | None
-    department_text: str
-    content: dict[str, Any]
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def item_id(self) -> str: ...
+
+    @property
+    def kind(self) -> str: ...
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def code(self) -> str | None: ...
+
+    @property
+    def department_id(self) -> str | None: ...
+
+    @property
+    def department_text(self) -> str: ...
+
+    @property
+    def content(self) -> dict[str, Any]: ...
 
 
 @dataclass(frozen=True)

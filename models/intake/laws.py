@@ -102,7 +102,7 @@ def _law_of(record: dict[str, Any], title: str) -> LawText:
 def _joined(title: str, parts: list[dict[str, Any]]) -> LawText:
     """A code whose books are separate records: articles in the order of their numbers, the first text of a number kept."""
     day = next((str(part["version_date"]) for part in parts if part.get("version_date")), "")
-    header = next((law for part in parts if (law := _header_of(part))), "")
+    header = next((found for part in parts if (found := _header_of(part))), "")
     articles: dict[tuple[int, int], Article] = {}
     last: LawText | None = None
     for part in parts:

@@ -14,8 +14,8 @@ def _package() -> tuple[dict[date, bool], frozenset[int]]:
     """The days of the package that differ from their weekday, and the years it knows."""
     from chinese_calendar import constants
 
-    days = {day: False for day in constants.holidays}
-    days.update({day: True for day in constants.workdays})
+    days = dict.fromkeys(constants.holidays, False)
+    days.update(dict.fromkeys(constants.workdays, True))
     first, last = min(days).year, max(day for day in days if day.month > 1 or day.day > 3).year
     return days, frozenset(range(first, last + 1))
 

@@ -162,7 +162,7 @@ def find_target(connection: Connection, kind: str | None, code: str) -> VersionR
 def citing(connection: Connection, canonical: str) -> list[CitingRow]:
     """Who cites a law: standing versions that are not cancelled, in the order of item and basis."""
     b, v = BASIS.c, VERSION.c
-    query = (
+    query: Select[Any] = (
         select(
             v.item_id, v.id, b.ord, v.name, v.code, v.type, v.department_id, b.edition_on, b.article, b.to_article,
             b.sub, b.paragraph, b.item, b.title,
@@ -185,7 +185,12 @@ def items(connection: Connection, department: str | None = None, limit: int | No
     )
     if department is not None:
         query = query.where(
-            or_(v.department_id == department, d.full == department, d.short == department, v.department_text == department)
+            or_(
+                v.department_id == department,
+                d.full == department,
+                d.short == department,
+                v.department_text == department,
+            )
         )
     if limit is not None:
         query = query.limit(limit)
@@ -226,7 +231,9 @@ def write_versions(
     for version in versions:
         version_id = new_id("ver")
         written[version.item_id] = (old.get(version.item_id), version_id)
-        rows.append(_version_values(version, version_id, last.get(version.item_id, 0) + 1, publication_id, effective_at, now))
+        rows.append(
+            _version_values(version, version_id, last.get(version.item_id, 0) + 1, publication_id, effective_at, now)
+        )
         bases.extend(_basis_values(version, version_id))
     lines = [_line_values(version, publication_id, written[version.item_id]) for version in versions]
     for target, values in ((VERSION, rows), (BASIS, bases), (LINE, lines)):
@@ -282,7 +289,7 @@ def _last_numbers(connection: Connection, ids: Sequence[str]) -> dict[str, int]:
     last: dict[str, int] = {}
     for some in chunks(ids):
         query = select(VERSION.c.item_id, func.max(VERSION.c.no)).where(VERSION.c.item_id.in_(some))
-        last.update({item_id: no for item_id, no in connection.execute(query.group_by(VERSION.c.item_id))})
+        last.update({key: value for key, value in connection.execute(query.group_by(VERSION.c.item_id))})
     return last
 
 
@@ -432,9 +439,13 @@ def snapshot_list(connection: Connection, *, name: str, publication_id: str) -> 
     Returns the row written (list, publication_id, hash, total, added, removed, changed, delta); the same publication
     again gives the row that stands.
     """
-    known = connection.execute(
-        select(SNAPSHOT).where(and_(SNAPSHOT.c.list == name, SNAPSHOT.c.publication_id == publication_id))
-    ).mappings().first()
+    known = (
+        connection.execute(
+            select(SNAPSHOT).where(and_(SNAPSHOT.c.list == name, SNAPSHOT.c.publication_id == publication_id))
+        )
+        .mappings()
+        .first()
+    )
     if known is not None:
         return dict(known)
     now = {row["item_id"]: row for row in list_members(connection, name)}
@@ -473,7 +484,9 @@ def _members_before(connection: Connection, name: str, publication_id: str) -> M
         return {}
     v = VERSION.c
     valid = and_(v.valid_from <= last.effective_at, or_(v.valid_to.is_(None), v.valid_to > last.effective_at))
-    known = and_(v.recorded_at <= last.published_at, or_(v.superseded_at.is_(None), v.superseded_at > last.published_at))
+    known = and_(
+        v.recorded_at <= last.published_at, or_(v.superseded_at.is_(None), v.superseded_at > last.published_at)
+    )
     return {row["item_id"]: row for row in _members(connection, name, and_(valid, known))}
 
 

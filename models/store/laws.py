@@ -71,9 +71,7 @@ def law_version(connection: Connection, law_id: str, edition: date) -> LawVersio
 def articles(connection: Connection, law_id: str, edition: date) -> list[Article]:
     """The articles of a dated text in the order of their numbers; empty where there is no such text."""
     a = ARTICLE.c
-    query = (
-        select(a.no, a.sub, a.text).where(and_(a.law_id == law_id, a.edition_on == edition)).order_by(a.no, a.sub)
-    )
+    query = select(a.no, a.sub, a.text).where(and_(a.law_id == law_id, a.edition_on == edition)).order_by(a.no, a.sub)
     return [Article(no=no, sub=sub, text=text) for no, sub, text in connection.execute(query)]
 
 

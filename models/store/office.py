@@ -206,12 +206,12 @@ def department_index(connection: Connection) -> dict[str, str]:
 
 def calendar(connection: Connection) -> WorkCalendar:
     """The work calendar of the arrangements loaded; years without one are provisional."""
-    return official_calendar({day: is_workday for day, is_workday in connection.execute(select(WORKDAY))})
+    return official_calendar({key: value for key, value in connection.execute(select(WORKDAY))})
 
 
 def save_workdays(connection: Connection, days: dict[date, bool]) -> tuple[int, int, int]:
     """Store days of an arrangement; returns how many were added, changed and unchanged."""
-    known = {day: is_workday for day, is_workday in connection.execute(select(WORKDAY))}
+    known = {key: value for key, value in connection.execute(select(WORKDAY))}
     added = [day for day in days if day not in known]
     changed = [day for day in days if day in known and known[day] != days[day]]
     for start in range(0, len(changed), 500):

@@ -84,7 +84,11 @@ def attach_document(
 
 def publication_row(connection: Connection, publication_id: str) -> dict[str, Any] | None:
     """One publication by its id or number."""
-    found = connection.execute(
-        select(PUBLICATION).where((PUBLICATION.c.id == publication_id) | (PUBLICATION.c.number == publication_id))
-    ).mappings().first()
+    found = (
+        connection.execute(
+            select(PUBLICATION).where((PUBLICATION.c.id == publication_id) | (PUBLICATION.c.number == publication_id))
+        )
+        .mappings()
+        .first()
+    )
     return None if found is None else dict(found)

@@ -49,7 +49,9 @@ class Files:
         return None if person_id is None else {"id": person_id, "name": self.names.get(person_id, person_id)}
 
 
-def _selected(connection: Connection, target: Any, column: Any, ids: Sequence[str], *extra: Any, order: Sequence[Any]) -> list[Row]:
+def _selected(
+    connection: Connection, target: Any, column: Any, ids: Sequence[str], *extra: Any, order: Sequence[Any]
+) -> list[Row]:
     found: list[Row] = []
     for part in chunks(ids):
         found.extend(rows(connection, select(target).where(and_(column.in_(part), *extra)).order_by(*order)))
@@ -60,7 +62,12 @@ def person_names(connection: Connection, ids: Collection[str | None]) -> dict[st
     """The names of persons by id."""
     found: dict[str, str] = {}
     for part in chunks(sorted({value for value in ids if value})):
-        found.update({row[0]: row[1] for row in connection.execute(select(PERSON.c.id, PERSON.c.name).where(PERSON.c.id.in_(part)))})
+        found.update(
+            {
+                row[0]: row[1]
+                for row in connection.execute(select(PERSON.c.id, PERSON.c.name).where(PERSON.c.id.in_(part)))
+            }
+        )
     return found
 
 
@@ -124,7 +131,9 @@ def change_decisions(connection: Connection, change_id: str) -> list[Row]:
     return rows(connection, query)
 
 
-def log_rows(connection: Connection, change_id: str, *, after: int = 0, limit: int | None = None, newest: bool = False) -> list[Row]:
+def log_rows(
+    connection: Connection, change_id: str, *, after: int = 0, limit: int | None = None, newest: bool = False
+) -> list[Row]:
     """Lines of a change's log after a number, oldest first; `newest` takes the last `limit` ones."""
     query = select(LOG).where(and_(LOG.c.change_id == change_id, LOG.c.seq > after))
     query = query.order_by(LOG.c.seq.desc() if newest else LOG.c.seq)
@@ -132,7 +141,9 @@ def log_rows(connection: Connection, change_id: str, *, after: int = 0, limit: i
     return found[::-1] if newest else found
 
 
-def assignment_lines(connection: Connection, assignment_ids: Sequence[str], person_id: str) -> dict[str, tuple[str, list[str]]]:
+def assignment_lines(
+    connection: Connection, assignment_ids: Sequence[str], person_id: str
+) -> dict[str, tuple[str, list[str]]]:
     """Stage and adjustment ids behind assignments of a person: what a form's fields belong to, even when it is over."""
     found: dict[str, tuple[str, list[str]]] = {}
     for part in chunks(assignment_ids):
@@ -159,8 +170,12 @@ def proposal_of(connection: Connection, adjustment_id: str, revision: str) -> Ro
 
 def publications(connection: Connection, change_id: str) -> list[Row]:
     """The publications of a change with the deltas of its lists under `lists`."""
-    found = rows(connection, select(PUBLICATION).where(PUBLICATION.c.change_id == change_id).order_by(PUBLICATION.c.published_at))
-    deltas = _selected(connection, SNAPSHOT, SNAPSHOT.c.publication_id, [row["id"] for row in found], order=(SNAPSHOT.c.list,))
+    found = rows(
+        connection, select(PUBLICATION).where(PUBLICATION.c.change_id == change_id).order_by(PUBLICATION.c.published_at)
+    )
+    deltas = _selected(
+        connection, SNAPSHOT, SNAPSHOT.c.publication_id, [row["id"] for row in found], order=(SNAPSHOT.c.list,)
+    )
     for row in found:
         row["lists"] = [delta for delta in deltas if delta["publication_id"] == row["id"]]
     return found
@@ -207,7 +222,14 @@ def versions_of(connection: Connection, item_id: str) -> list[Row]:
 def pending_changes(connection: Connection, item_id: str) -> list[Row]:
     """Open changes an item stands in, with the state of its adjustment."""
     query = (
-        select(CHANGE.c.id, CHANGE.c.number, CHANGE.c.title, CHANGE.c.effective_on, ADJUSTMENT.c.outcomes, ADJUSTMENT.c.state)
+        select(
+            CHANGE.c.id,
+            CHANGE.c.number,
+            CHANGE.c.title,
+            CHANGE.c.effective_on,
+            ADJUSTMENT.c.outcomes,
+            ADJUSTMENT.c.state,
+        )
         .join(ADJUSTMENT, ADJUSTMENT.c.change_id == CHANGE.c.id)
         .where(
             and_(
@@ -234,7 +256,14 @@ def catalogue_page(
         conditions.append(VERSION.c.type == item_type)
     where = and_(*conditions)
     total = int(connection.execute(select(func.count()).select_from(VERSION).where(where)).scalar() or 0)
-    columns = (VERSION.c.name, VERSION.c.code, VERSION.c.type, VERSION.c.state, VERSION.c.department_id, VERSION.c.department_text)
+    columns = (
+        VERSION.c.name,
+        VERSION.c.code,
+        VERSION.c.type,
+        VERSION.c.state,
+        VERSION.c.department_id,
+        VERSION.c.department_text,
+    )
     query = select(*columns, VERSION.c.valid_from, ITEM.c.kind).join(ITEM, ITEM.c.id == VERSION.c.item_id).where(where)
     query = query.order_by(VERSION.c.code, VERSION.c.name, VERSION.c.id).limit(PAGE_SIZE).offset((page - 1) * PAGE_SIZE)
     return rows(connection, query), total
@@ -258,8 +287,18 @@ def ownerless(connection: Connection) -> list[Row]:
 def undelivered(connection: Connection) -> list[Row]:
     """Notices that could not be delivered, the newest first."""
     query = (
-        select(NOTICE.c.id, NOTICE.c.kind, NOTICE.c.error, NOTICE.c.tries, NOTICE.c.created_at, NOTICE.c.change_id,
-               PERSON.c.id.label("person_id"), PERSON.c.name.label("person_name"), CHANGE.c.number, CHANGE.c.title)
+        select(
+            NOTICE.c.id,
+            NOTICE.c.kind,
+            NOTICE.c.error,
+            NOTICE.c.tries,
+            NOTICE.c.created_at,
+            NOTICE.c.change_id,
+            PERSON.c.id.label("person_id"),
+            PERSON.c.name.label("person_name"),
+            CHANGE.c.number,
+            CHANGE.c.title,
+        )
         .join(PERSON, PERSON.c.id == NOTICE.c.person_id)
         .outerjoin(CHANGE, CHANGE.c.id == NOTICE.c.change_id)
         .where(NOTICE.c.state == "undeliverable")
@@ -271,7 +310,9 @@ def undelivered(connection: Connection) -> list[Row]:
 
 def count_closed_since(connection: Connection, since: datetime) -> int:
     """How many changes were closed since a moment."""
-    query = select(func.count()).select_from(CHANGE).where(and_(CHANGE.c.state == "closed", CHANGE.c.closed_at >= since))
+    query = (
+        select(func.count()).select_from(CHANGE).where(and_(CHANGE.c.state == "closed", CHANGE.c.closed_at >= since))
+    )
     return int(connection.execute(query).scalar() or 0)
 
 

@@ -193,7 +193,7 @@ def test_a_second_click_hears_who_decided_and_the_same_request_hears_the_same_an
     story = Story(db)
     story.start("agency_request", rename("990700188000", "便民早餐服务点认定"))
     open_one = story.open_for("p-wen")[0]
-    body = {
+    body: dict[str, Any] = {
         "request_id": "q-same",
         "decisions": [{"assignment": open_one["id"], "revision": open_one["revision"], "verdict": "submit"}],
     }
@@ -210,8 +210,9 @@ def test_a_second_click_hears_who_decided_and_the_same_request_hears_the_same_an
             now=story.now,
         )
     assert refused.value.code == "already_decided"
+    changed = {**body, "decisions": []}
+    changed["decisions"] = [{"assignment": open_one["id"], "verdict": "submit", "comment": "另一份"}]
     with pytest.raises(Conflict) as reused:
-        changed = {"request_id": "q-same", "decisions": [{**body["decisions"][0], "comment": "x"}]}  # type: ignore[index]
         decide(db, person_id="p-wen", change_id=story.change_id, body=changed, via="link", now=story.now)
     assert reused.value.code == "request_reused"
 
@@ -434,11 +435,11 @@ def test_the_log_of_a_change_is_a_chain_of_hashes(db: Database, office: Office) 
 def test_a_sheet_that_raises_is_stuck_with_a_sentence_and_the_others_go_on(
     db: Database, office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from models.actions import legs
+    from models.actions import legs, moving
 
     story = Story(db)
     story.start("law_change", LAW_CHANGE)
-    real = legs.move_sheet
+    real = moving.move_sheet
 
     def broken(room: Any, sheet: Any) -> Any:
         if sheet["department_id"] == "d-market":

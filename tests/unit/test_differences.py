@@ -71,7 +71,9 @@ def test_words_joined_give_the_text(text: str) -> None:
 
 def test_bases_read_as_citations() -> None:
     before = {"bases": [{"law": "示例条例", "edition": "2019-03-28", "article": 12, "quoted": "旧"}]}
-    after = {"bases": [{"law": "示例条例", "edition": "2026-09-25", "article": 15, "sub": 1, "paragraph": 1, "item": 3}]}
+    after = {
+        "bases": [{"law": "示例条例", "edition": "2026-09-25", "article": 15, "sub": 1, "paragraph": 1, "item": 3}]
+    }
     (found,) = field_differences(before, after)
     assert found.field == "bases"
     assert found.before_text == "《示例条例》（2019年3月28日文本）第十二条：“旧”"
@@ -87,7 +89,9 @@ def test_days_and_their_unit_are_one_line() -> None:
 
 
 def test_a_new_item_differs_in_what_it_has() -> None:
-    found = field_differences(None, {"name": "登记", "type": "01", "department": "D1", "organs": []}, {"D1": "市商务局"})
+    found = field_differences(
+        None, {"name": "登记", "type": "01", "department": "D1", "organs": []}, {"D1": "市商务局"}
+    )
     assert [(d.label, d.before_text, d.after_text) for d in found] == [
         ("事项名称", "", "登记"), ("事项类型", "", "行政许可"), ("主管部门", "", "市商务局"),
     ]  # fmt: skip

@@ -49,7 +49,8 @@ def test_what_is_no_number_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "text"), [(46, "四十六"), (10, "十"), (110, "一百一十"), (1008, "一千零八"), (12345, "一万二千三百四十五")]
+    ("number", "text"),
+    [(46, "四十六"), (10, "十"), (110, "一百一十"), (1008, "一千零八"), (12345, "一万二千三百四十五")],
 )
 def test_numbers_are_written_as_laws_write_them(number: int, text: str) -> None:
     assert int_to_chinese(number) == text

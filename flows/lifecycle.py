@@ -1,0 +1,139 @@
+"""The story all changes share: take up what came, move what can move, wait for people, end.
+
+Every execution of a flow is a leg. It begins at the first line, reads everything from the tables, and either ends
+the run or suspends it; nothing is held while a change waits for people.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, Never
+
+from prefect import get_run_logger, suspend_flow_run
+from prefect.client.schemas.objects import State
+from prefect.context import FlowRunContext
+from prefect.exceptions import Abort
+from prefect.states import Completed, Failed
+from pydantic import BaseModel
+
+from models.actions.legs import PassResult
+from models.domain.errors import Refusal
+from tasks import showing
+from tasks.wiring import Desk, office
+
+#: After so many legs, or so long, a change goes on in a new run: lists of thousands of pause keys help nobody.
+LEGS_A_RUN = 300
+AGE_OF_A_RUN = timedelta(days=60)
+#: Passes that found nothing though something seemed due: wait longer each time, up to this many seconds.
+_IDLE_PAUSE = 10.0
+
+
+def start_or_carry(trigger: str, change: BaseModel | Mapping[str, Any] | None, change_id: str, attempt: int) -> State[Any]:
+    """The whole of a trigger's flow: register where Prefect's own form started it, then carry the change."""
+    run_id = this_run()
+    if change_id:
+        return carry(change_id, attempt)
+    if change is None:
+        return Failed(message="请填写变更内容；平时请在门户的“发起变更”页面发起。")
+    params = change.model_dump(mode="json", by_alias=True) if isinstance(change, BaseModel) else dict(change)
+    try:
+        registered = office().register(trigger, params, run_id)
+    except Refusal as refusal:
+        return Failed(message=refusal.message)
+    current = office().current_run(registered.id)
+    if registered.existing and current not in (None, run_id):
+        return Completed(message=f"该变更已在办理：{registered.number}。本次运行未作任何改动，办理情况请看门户。")
+    return carry(registered.id, attempt)
+
+
+def carry(change_id: str, attempt: int) -> State[Any]:
+    """One leg. Returns the final state of the run, or does not return: the run is suspended or handed over."""
+    desk, run_id = office(), this_run()
+    log = get_run_logger()
+    try:
+        leg = desk.begin_leg(change_id, attempt, run_id)
+        return _passes(desk, change_id, attempt, leg, run_id)
+    except Refusal as refusal:
+        if refusal.code == "change_closed":
+            _show(desk, change_id, run_id)
+            return Completed(message=refusal.message)
+        if refusal.code != "run_stale":
+            log.error(refusal.message)
+            return Failed(message=refusal.message)
+        if desk.current_run(change_id) == run_id:
+            # A newer leg of this very run is at work; the state of the run is its affair.
+            raise Abort("a newer leg of this run has begun") from refusal
+        log.info("已由新的运行接替，本次结束。")
+        return Completed(message=refusal.message)
+
+
+def _passes(desk: Desk, change_id: str, attempt: int, leg: int, run_id: str) -> State[Any]:
+    """Passes of one leg until the change ends or everybody's turn takes longer than the hot window."""
+    room, idle = showing.TASK_RUNS_A_LEG, 0
+    while True:
+        result = desk.run_pass(change_id, leg, attempt)
+        desk.poke()
+        room -= _tell(desk, change_id, run_id, result, room)
+        if result.ended:
+            return Completed(message="变更已办结。" if result.state == "closed" else "变更已撤回。")
+        idle = idle + 1 if _nothing(result) else 0
+        if idle > 1:
+            # Something seems due that no pass settles: never turn in circles.
+            time.sleep(min(0.5 * 2.0 ** (idle - 1), _IDLE_PAUSE))
+        if idle < 3 and desk.wait_for_work(change_id):
+            continue
+        if leg % LEGS_A_RUN == 0 or _age() > AGE_OF_A_RUN:
+            desk.continue_as_new(change_id, attempt, f"第 {leg} 次运行，续开新的运行，办理不受影响。")
+            return Completed(message=f"第 {leg} 次运行，续开新的运行，办理不受影响。")
+        if desk.park(change_id, leg):
+            _sleep(attempt, leg)
+
+
+def _sleep(attempt: int, leg: int) -> Never:
+    """Suspend without input and timeout. The key is new for each leg: Prefect lets a known one pass at once."""
+    suspend_flow_run(timeout=None, key=f"{attempt}:{leg}")
+    raise RuntimeError("挂起未生效：该次运行不应继续。系统会另开运行，不必处理。")
+
+
+def _nothing(result: PassResult) -> bool:
+    return not (result.consumed or result.moved or result.opened or result.notices)
+
+
+def _tell(desk: Desk, change_id: str, run_id: str, result: PassResult, room: int) -> int:
+    """Everything for watching, after the notices are on their way; returns the task runs made."""
+    log = get_run_logger()
+    log.info(showing.leg_line(result))
+    for stuck in result.stuck:
+        log.error("调整单处理出错：%s；稍后自动重试，其他不受影响。", stuck)
+    if _nothing(result) and not result.ended:
+        return 0
+    made = showing.show_steps([*result.moved, *result.opened], room)
+    _show(desk, change_id, run_id)
+    showing.guarded(lambda: showing.tell(change_id, desk.title(change_id), result), "事件")
+    return made
+
+
+def _show(desk: Desk, change_id: str, run_id: str) -> None:
+    def act() -> None:
+        page = desk.page(change_id)
+        if page is not None:
+            showing.show_page(change_id, run_id, page)
+
+    showing.guarded(act, "状态页")
+
+
+def this_run() -> str:
+    """The id of the run this code executes in."""
+    context = FlowRunContext.get()
+    if context is None or context.flow_run is None:
+        raise RuntimeError("this runs in a flow run only")
+    return str(context.flow_run.id)
+
+
+def _age() -> timedelta:
+    context = FlowRunContext.get()
+    if context is None or context.flow_run is None or context.flow_run.created is None:
+        return timedelta(0)
+    return office().now() - context.flow_run.created

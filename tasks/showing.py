@@ -1,0 +1,128 @@
+"""What the Prefect UI shows of a change: task runs, name and tags of the run, one status page, events.
+
+All of it is for watching and comes after the notices are on their way; a failure here is logged and stops nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Sequence
+from uuid import UUID
+
+from prefect import get_client, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId, ArtifactFilterKey
+from prefect.events import emit_event
+
+from models.actions.legs import Moved, PassResult
+from tasks.wiring import Page
+
+#: More task runs than this in one leg make the run unreadable in the UI.
+TASK_RUNS_A_LEG = 12
+#: Names of stages as run names and task runs use them (wording table 1.3).
+STAGES = {
+    "scope": "确认范围",
+    "draft": "起草",
+    "form": "核验",
+    "countersign": "会签",
+    "legality": "审查",
+    "list": "审核",
+    "naming": "核定",
+    "approval": "审批",
+    "coding": "赋码",
+    "publishing": "发布",
+    "connecting": "接入",
+}
+_log = logging.getLogger("shixiang.showing")
+
+
+@task(
+    name="step",
+    task_run_name="{label}",
+    persist_result=False,
+    cache_policy=NO_CACHE,
+    retries=2,
+    retry_delay_seconds=1,
+    log_prints=False,
+)
+def shown(label: str) -> str:
+    """One dot of the run's timeline; the label says it all."""
+    return label
+
+
+def labels(moved: Sequence[Moved], room: int = TASK_RUNS_A_LEG) -> list[str]:
+    """`审核 · 市公安局 · 42 项` per stage and sheet; above `room` one per stage with the number of sheets."""
+    if len(moved) <= room:
+        return [f"{STAGES.get(m.stage, m.stage)} · {m.department or '无主管部门'} · {m.count} 项" for m in moved]
+    stages: dict[str, list[int]] = {}
+    for one in moved:
+        stages.setdefault(one.stage, []).append(one.count)
+    every = [f"{STAGES.get(stage, stage)} · {len(counts)} 份 · {sum(counts)} 项" for stage, counts in stages.items()]
+    return every[:room]
+
+
+def leg_line(result: PassResult) -> str:
+    """The one line a pass leaves in the run's log (wording table 5)."""
+    if result.ended:
+        return "变更已办结。" if result.state == "closed" else "变更已撤回。"
+    if not (result.consumed or result.moved or result.opened or result.notices):
+        return "没有新的意见，继续等待。"
+    return (
+        f"收到意见 {result.consumed} 份，移动调整单 {len(result.moved)} 份，打开步骤 {len(result.opened)} 个，"
+        f"拟发通知 {result.notices} 件；现等待 {result.waiting} 人。"
+    )
+
+
+def guarded(act: Callable[[], None], what: str) -> None:
+    """Do something that is only for watching; what goes wrong is logged."""
+    try:
+        act()
+    except Exception as error:
+        _log.warning("%s未更新：%s: %s", what, type(error).__name__, error)
+
+
+def show_steps(moved: Sequence[Moved], room: int) -> int:
+    """Task runs for what moved and opened; returns how many were made."""
+    made = labels(moved, room) if room > 0 else []
+    for label in made:
+        guarded(lambda label=label: _run(label), "任务记录")  # type: ignore[misc]
+    return len(made)
+
+
+def _run(label: str) -> None:
+    shown(label)
+
+
+def show_page(change_id: str, flow_run_id: str, page: Page) -> None:
+    """Name and tags of the run, and its one status page, made once a run and then updated in place."""
+    run = UUID(flow_run_id)
+    key = f"change-{re.sub('[^a-z0-9]+', '-', change_id.lower()).strip('-')}-status"
+    with get_client(sync_client=True) as client:
+        client.update_flow_run(run, name=page.run_name, tags=page.tags[:3])
+        known = client.read_artifacts(
+            artifact_filter=ArtifactFilter(
+                key=ArtifactFilterKey(any_=[key]), flow_run_id=ArtifactFilterFlowRunId(any_=[run])
+            ),
+            limit=1,
+        )
+        if known:
+            update = ArtifactUpdate(data=page.markdown, description=page.description)
+            client.update_artifact(known[0].id, update)
+            return
+        client.create_artifact(
+            ArtifactCreate(
+                key=key, type="markdown", data=page.markdown, description=page.description, flow_run_id=run
+            )
+        )
+
+
+def tell(change_id: str, title: str, result: PassResult) -> None:
+    """Events for watching: steps that opened, a change that ended. Never for integration: they may be lost."""
+    resource = {"prefect.resource.id": f"shixiang.change.{change_id}", "prefect.resource.name": title}
+    if result.opened:
+        opened = [{"stage": m.stage, "department": m.department, "count": m.count} for m in result.opened[:50]]
+        emit_event("shixiang.step.opened", resource=resource, payload={"opened": opened, "waiting": result.waiting})
+    if result.ended:
+        emit_event("shixiang.change.ended", resource=resource, payload={"state": result.state})
