@@ -1,11 +1,17 @@
-"""What all tests share: where the real data lies."""
+"""What all tests share: where the real data lies, and an empty database of either kind."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import OperationalError
+
+from models.store.database import Database
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -17,3 +23,37 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"real data not found at {folder}: set SHIXIANG_TEST_DATA")
     return folder
+
+
+@pytest.fixture(scope="session")
+def postgres_address() -> Iterator[str]:
+    """The address of an empty PostgreSQL database of this run's own; skipped where no server answers."""
+    server = make_url(os.environ.get("SHIXIANG_TEST_POSTGRES", "postgresql+psycopg://postgres@127.0.0.1:5432/postgres"))
+    engine = create_engine(server, isolation_level="AUTOCOMMIT")
+    name = f"shixiang_test_{os.getpid()}"
+    try:
+        with engine.connect() as connection:
+            connection.exec_driver_sql(f'create database "{name}"')
+    except OperationalError:
+        engine.dispose()
+        pytest.skip("PostgreSQL does not answer: set SHIXIANG_TEST_POSTGRES")
+    yield server.set(database=name).render_as_string(hide_password=False)
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f'drop database "{name}" with (force)')
+    engine.dispose()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def db(request: pytest.FixtureRequest) -> Iterator[Database]:
+    """An empty database, the same test on SQLite and on PostgreSQL."""
+    if request.param == "sqlite":
+        database = Database("sqlite://")
+        yield database
+        database.close()
+        return
+    database = Database(request.getfixturevalue("postgres_address"))
+    with database.writer() as connection:
+        connection.exec_driver_sql("drop schema public cascade")
+        connection.exec_driver_sql("create schema public")
+    yield database
+    database.close()

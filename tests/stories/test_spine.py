@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -26,13 +25,6 @@ LAW_CHANGE: dict[str, Any] = {
     "to_version": NEW.isoformat(),
     "effective_on": None,
 }
-
-
-@pytest.fixture
-def db() -> Iterator[Database]:
-    database = Database("sqlite://")
-    yield database
-    database.close()
 
 
 @pytest.fixture
