@@ -30,7 +30,9 @@ AGE_OF_A_RUN = timedelta(days=60)
 _IDLE_PAUSE = 10.0
 
 
-def start_or_carry(trigger: str, change: BaseModel | Mapping[str, Any] | None, change_id: str, attempt: int) -> State[Any]:
+def start_or_carry(
+    trigger: str, change: BaseModel | Mapping[str, Any] | None, change_id: str, attempt: int
+) -> State[Any]:
     """The whole of a trigger's flow: register where Prefect's own form started it, then carry the change."""
     run_id = this_run()
     if change_id:

@@ -112,9 +112,7 @@ def show_page(change_id: str, flow_run_id: str, page: Page) -> None:
             client.update_artifact(known[0].id, update)
             return
         client.create_artifact(
-            ArtifactCreate(
-                key=key, type="markdown", data=page.markdown, description=page.description, flow_run_id=run
-            )
+            ArtifactCreate(key=key, type="markdown", data=page.markdown, description=page.description, flow_run_id=run)
         )
 
 

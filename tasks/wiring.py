@@ -160,7 +160,6 @@ class Office:
 
         self.db.write(verb)
 
-
     def compare_runs(self, change_ids: Sequence[str]) -> int:
         """Give each change whose run is gone or over a new one; returns how many."""
         return sum(1 for change_id in change_ids if self.heal(change_id))
