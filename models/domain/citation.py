@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import date
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
@@ -252,7 +252,7 @@ class _Parser:
             end = at
         quoted, after = self._quotation(head, at, end, bool(places or annex), further)
         first = head.start if not further else (places[0].start if places else at)
-        common = {
+        common: dict[str, Any] = {
             "title": head.title,
             "edition_on": _edition(head.paren),
             "paren": head.paren,
