@@ -183,7 +183,7 @@ def _tell_blocked(room: Room, blocked: dict[str, str], published: int) -> None:
         coordinator,
         f"{room.case.id}:blocked:{'-'.join(sorted(blocked))[:200]}",
         reason="；".join(reasons),
-        group=0,
+        blocked=len(blocked),
         published=published,
     )
 

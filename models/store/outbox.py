@@ -285,4 +285,4 @@ def _digest(notices: Sequence[Row]) -> Row:
         }
         for number, payload in enumerate(payloads[:5], start=1)
     ]
-    return {**first, "n": len(payloads), "lines": lines, "more": max(0, len(payloads) - 5)}
+    return {**first, "n": len(payloads), "lines": lines, "more_lines": max(0, len(payloads) - 5)}

@@ -1,0 +1,64 @@
+"""Notices as text: a template per kind, filled from a frozen payload. The body exists only while it is sent."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+TEMPLATES = Path(__file__).with_name("templates") / "zh"
+TITLE_LENGTH = 24
+#: Anything that could end a header or a line: a name or a title never begins a new line of a mail.
+_BREAKS = re.compile(r"[\x00-\x1f\x7f\u0085\u2028\u2029]+")
+
+
+@dataclass(frozen=True)
+class Message:
+    """What is sent: one line of subject, a plain text body."""
+
+    subject: str
+    body: str
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=False,  # plain text mail: nothing here becomes HTML
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=False,
+    )
+
+
+def kinds() -> list[str]:
+    """Every kind of notice that has a text."""
+    return sorted(path.stem for path in TEMPLATES.glob("*.txt") if not path.stem.startswith("_"))
+
+
+def render(kind: str, payload: Mapping[str, Any], link: str | None, repeat: int = 0) -> Message:
+    """The subject and the body of a notice. Raises jinja2's errors where a payload lacks a name its text uses."""
+    values = {name: _tame(value) for name, value in payload.items()}
+    change = values.get("change")
+    if isinstance(change, dict) and len(str(change.get("title", ""))) > TITLE_LENGTH:
+        change["title"] = str(change["title"])[:TITLE_LENGTH] + "…"
+    text = _environment().get_template(f"{kind}.txt").render(**values, link=link or "", repeat=repeat)
+    subject, _, body = text.partition("\n")
+    prefix = "【示例】" if values.get("sample") else ""
+    return Message(prefix + subject.strip(), body.strip("\n") + "\n")
+
+
+def _tame(value: Any) -> Any:
+    if isinstance(value, str):
+        return _BREAKS.sub(" ", value).strip()
+    if isinstance(value, Mapping):
+        return {key: _tame(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_tame(inner) for inner in value]
+    return value
