@@ -1,0 +1,182 @@
+"""From the outbox to a real SMTP server on the loopback address, and what happens when it will not take a mail."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiosmtpd.controller import Controller
+
+from deployments.mailbox import mailbox
+from notifications.channel import MailChannel, Outcome, sendable
+from notifications.deliverer import LAST_TRY, Claimed, Deliverer
+from notifications.mailbox_files import read_mail, read_mails
+
+NOW = datetime(2026, 11, 24, 1, 0, tzinfo=UTC)
+LINK = "http://127.0.0.1:8080/d/abc.def"
+
+
+def claimed(**values: Any) -> Claimed:
+    payload = {
+        "sample": True,
+        "person": {"id": "p", "name": "周敏"},
+        "acting_for": None,
+        "contact": {"name": "事项管理部门", "phone": "", "email": ""},
+        "can_reassign": False,
+        "items": [],
+        "more": 0,
+    }
+    plain: dict[str, Any] = {
+        "id": "ntc-1",
+        "kind": "sign_in",
+        "payload": payload,
+        "person_id": "p",
+        "change_id": "chg-1",
+        "address": "zhoumin@zwfw.shili.example",
+        "reply_to": "office@zwfw.shili.example",
+        "tries": 1,
+        "created_at": NOW,
+        "repeat": 0,
+        "link_id": "lnk-1",
+    }
+    return Claimed(**{**plain, **values})
+
+
+class Box:
+    """An outbox in memory that remembers what was said to it."""
+
+    def __init__(self, notices: list[Claimed]) -> None:
+        self.notices = notices
+        self.said: list[tuple[str, str, Any]] = []
+
+    def claim(self, now: datetime, limit: int, lease_seconds: float) -> list[Claimed]:
+        taken, self.notices = self.notices[:limit], self.notices[limit:]
+        return taken
+
+    def accepted(self, notice_id: str, at: datetime) -> None:
+        self.said.append(("accepted", notice_id, at))
+
+    def retry(self, notice_id: str, next_at: datetime, error: str) -> None:
+        self.said.append(("retry", notice_id, next_at))
+
+    def undeliverable(self, notice_id: str, error: str) -> None:
+        self.said.append(("undeliverable", notice_id, error))
+
+
+class Answer:
+    """A channel that always answers the same."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        self.outcome = outcome
+        self.asked = 0
+
+    def send(self, **message: Any) -> Outcome:
+        self.asked += 1
+        return self.outcome
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[tuple[Controller, Path]]:
+    box = mailbox(free_port(), tmp_path)
+    box.start()
+    yield box, tmp_path
+    box.stop()
+
+
+def channel_to(port: int) -> MailChannel:
+    return MailChannel(f"mailto://127.0.0.1:{port}?from=shixiang@localhost.local&mode=insecure")
+
+
+def deliver(box: Box, channel: Any) -> None:
+    deliverer = Deliverer(box, channel, lambda notice: LINK, lambda: NOW)
+    deliverer.deliver_once()
+    deliverer.stop()
+
+
+def test_a_notice_arrives_whole_with_its_headers_and_the_link_on_its_own_line(server: tuple[Controller, Path]) -> None:
+    controller, folder = server
+    box = Box([claimed(repeat=2)])
+    deliver(box, channel_to(controller.port))
+    assert [kind for kind, _, _ in box.said] == ["accepted"]
+    mail = read_mails(folder)[0]
+    assert mail.subject == "【示例】【登录】登录链接，10 分钟内有效"
+    assert mail.to == "zhoumin@zwfw.shili.example"
+    assert mail.reply_to.endswith("office@zwfw.shili.example") or "office@zwfw" in mail.reply_to
+    assert mail.link == LINK
+    assert (mail.notice, mail.change, mail.kind) == ("ntc-1", "chg-1", "sign_in")
+    assert mail.headers["X-Shixiang-Repeat"] == "2"
+    assert "周敏同志，请打开链接" in mail.body
+    assert "本通知可能重复发送" in mail.body
+
+
+@pytest.mark.parametrize(
+    "address", [None, "", "a@b,c@d", "a b@c.d", "a&to=x@y.z", "a@b?to=c", "nobody", "a@b@c", "x@", "@x"]
+)
+def test_an_address_that_is_none_is_undeliverable_and_nothing_is_sent(
+    server: tuple[Controller, Path], address: str | None
+) -> None:
+    controller, folder = server
+    box = Box([claimed(address=address)])
+    deliver(box, channel_to(controller.port))
+    assert [kind for kind, _, _ in box.said] == ["undeliverable"]
+    assert read_mails(folder) == []
+    assert not sendable(address)
+
+
+def test_a_server_that_is_away_is_tried_again_later() -> None:
+    box = Box([claimed()])
+    deliver(box, channel_to(free_port()))
+    kind, _, at = box.said[0]
+    assert (kind, at) == ("retry", NOW + timedelta(seconds=5))
+
+
+def test_after_two_days_a_notice_is_undeliverable() -> None:
+    box = Box([claimed(created_at=NOW - LAST_TRY - timedelta(minutes=1), tries=9)])
+    deliver(box, Answer(Outcome("temporary", "451 later")))
+    assert box.said[0][0] == "undeliverable"
+
+
+def test_a_channel_that_keeps_failing_is_left_alone_for_a_while() -> None:
+    box = Box([claimed(id=f"n{n}") for n in range(20)])
+    channel = Answer(Outcome("temporary", "451"))
+    deliverer = Deliverer(box, channel, lambda notice: LINK, lambda: NOW)
+    while deliverer.deliver_once():
+        pass
+    deliverer.stop()
+    assert channel.asked == 8
+
+
+def test_a_text_that_cannot_be_written_does_not_stop_the_others() -> None:
+    box = Box([claimed(id="bad", payload={}), claimed(id="good")])
+    deliver(box, Answer(Outcome("accepted")))
+    assert sorted((kind, notice) for kind, notice, _ in box.said) == [("accepted", "good"), ("undeliverable", "bad")]
+
+
+def test_a_poke_wakes_the_deliverer_at_once(server: tuple[Controller, Path]) -> None:
+    box = Box([])
+    deliverer = Deliverer(box, Answer(Outcome("accepted")), lambda notice: LINK, lambda: NOW, poll_seconds=30)
+    deliverer.start()
+    box.notices = [claimed()]
+    deliverer.poke()
+    deadline = datetime.now(UTC) + timedelta(seconds=5)
+    while not box.said and datetime.now(UTC) < deadline:
+        pass
+    deliverer.stop()
+    assert box.said
+
+
+def test_a_mailbox_file_is_found_by_its_name_alone(tmp_path: Path) -> None:
+    (tmp_path / "secret.json").write_text("x", encoding="utf-8")
+    assert read_mail(tmp_path, "../secret.json") is None
+    assert read_mail(tmp_path, "secret.json") is None
+    assert read_mails(tmp_path / "missing") == []
