@@ -51,8 +51,10 @@ class RunState:
 class PrefectClient:
     """Our few calls to a Prefect server. Safe for several threads. Every call raises `Unusable prefect_away`."""
 
-    def __init__(self, api_url: str, *, timeout: float = 10.0) -> None:
+    def __init__(self, api_url: str, *, timeout: float = 10.0, patience: float = 10.0) -> None:
+        """`timeout` of one call and `patience` of its repetitions, in seconds."""
         self.api_url = api_url.rstrip("/")
+        self._patience = patience
         self._http = httpx2.Client(base_url=self.api_url + "/", timeout=timeout, trust_env=False)
 
     def start(self, change_id: str, trigger: str, attempt: int) -> str:
@@ -126,8 +128,11 @@ class PrefectClient:
     def _json(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any] | None:
         """One call, again while the server is away or busy. None for 404."""
         reason = ""
+        end = time.monotonic() + self._patience
         for pause in _CALL_PAUSES:
             if pause:
+                if time.monotonic() + pause > end:
+                    break
                 time.sleep(pause)
             try:
                 answer = self._http.request(method, path, json=body)

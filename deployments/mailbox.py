@@ -10,6 +10,7 @@ from typing import Any
 
 from aiosmtpd.controller import Controller
 
+from deployments import lifeline
 from notifications.mailbox_files import store_mail
 
 
@@ -33,6 +34,7 @@ def mailbox(port: int, folder: Path) -> Controller:
 
 def main() -> None:
     """Run until told to end."""
+    lifeline.follow()
     parser = argparse.ArgumentParser(prog="mailbox")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--home", type=Path, required=True)

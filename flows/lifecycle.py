@@ -68,7 +68,9 @@ def carry(change_id: str, attempt: int) -> State[Any]:
             # A newer leg of this very run is at work; the state of the run is its affair.
             raise Abort("a newer leg of this run has begun") from refusal
         log.info("已由新的运行接替，本次结束。")
-        return Completed(message=refusal.message)
+        return Completed(message="已由新的运行接替，本次结束。")
+    finally:
+        desk.end_leg(change_id)
 
 
 def _passes(desk: Desk, change_id: str, attempt: int, leg: int, run_id: str) -> State[Any]:

@@ -40,6 +40,8 @@ class Settings(BaseSettings):
     @property
     def business_url(self) -> str:
         """The SQLAlchemy address of our own data."""
+        if self.database_url.startswith(("postgresql://", "postgres://")):
+            return "postgresql+psycopg://" + self.database_url.split("://", 1)[1]
         return self.database_url or f"sqlite:///{self.home_path / 'shixiang.db'}"
 
     @property

@@ -17,24 +17,11 @@ from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRun
 from prefect.events import emit_event
 
 from models.actions.legs import Moved, PassResult
+from models.domain.vocabulary import STAGE_SHORT
 from tasks.wiring import Page
 
 #: More task runs than this in one leg make the run unreadable in the UI.
 TASK_RUNS_A_LEG = 12
-#: Names of stages as run names and task runs use them (wording table 1.3).
-STAGES = {
-    "scope": "确认范围",
-    "draft": "起草",
-    "form": "核验",
-    "countersign": "会签",
-    "legality": "审查",
-    "list": "审核",
-    "naming": "核定",
-    "approval": "审批",
-    "coding": "赋码",
-    "publishing": "发布",
-    "connecting": "接入",
-}
 _log = logging.getLogger("shixiang.showing")
 
 
@@ -55,11 +42,13 @@ def shown(label: str) -> str:
 def labels(moved: Sequence[Moved], room: int = TASK_RUNS_A_LEG) -> list[str]:
     """`审核 · 市公安局 · 42 项` per stage and sheet; above `room` one per stage with the number of sheets."""
     if len(moved) <= room:
-        return [f"{STAGES.get(m.stage, m.stage)} · {m.department or '无主管部门'} · {m.count} 项" for m in moved]
+        return [f"{STAGE_SHORT.get(m.stage, m.stage)} · {m.department or '无主管部门'} · {m.count} 项" for m in moved]
     stages: dict[str, list[int]] = {}
     for one in moved:
         stages.setdefault(one.stage, []).append(one.count)
-    every = [f"{STAGES.get(stage, stage)} · {len(counts)} 份 · {sum(counts)} 项" for stage, counts in stages.items()]
+    every = [
+        f"{STAGE_SHORT.get(stage, stage)} · {len(counts)} 份 · {sum(counts)} 项" for stage, counts in stages.items()
+    ]
     return every[:room]
 
 
@@ -70,7 +59,7 @@ def leg_line(result: PassResult) -> str:
     if not (result.consumed or result.moved or result.opened or result.notices):
         return "没有新的意见，继续等待。"
     return (
-        f"收到意见 {result.consumed} 份，移动调整单 {len(result.moved)} 份，打开步骤 {len(result.opened)} 个，"
+        f"收到意见 {result.said} 份，移动调整单 {len(result.moved)} 份，打开步骤 {len(result.opened)} 个，"
         f"拟发通知 {result.notices} 件；现等待 {result.waiting} 人。"
     )
 

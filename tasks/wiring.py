@@ -6,6 +6,7 @@ The engine puts an `Office` in place before it takes runs; flows know no databas
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -44,6 +45,7 @@ class Desk(Protocol):
 
     def register(self, trigger: str, params: dict[str, Any], key: str) -> Registered: ...
     def begin_leg(self, change_id: str, attempt: int, flow_run_id: str) -> int: ...
+    def end_leg(self, change_id: str) -> None: ...
     def run_pass(self, change_id: str, leg_no: int, attempt: int) -> PassResult: ...
     def park(self, change_id: str, leg_no: int) -> bool: ...
     def continue_as_new(self, change_id: str, attempt: int, why: str) -> int: ...
@@ -76,6 +78,8 @@ class Office:
     poke_deliverer: Callable[[], None] = _nobody
     hot: HotRegistry = field(default_factory=HotRegistry)
     heal: Callable[[str], bool] = _no_heal
+    #: How many legs of each change are alive in this process.
+    legs: Counter[str] = field(default_factory=Counter)
 
     def now(self) -> datetime:
         """The present moment."""
@@ -88,7 +92,8 @@ class Office:
         )
 
     def begin_leg(self, change_id: str, attempt: int, flow_run_id: str) -> int:
-        """The number of the new leg; `Conflict run_stale`, `Gone change_closed`."""
+        """The number of the new leg; `Conflict run_stale`, `Gone change_closed`. `end_leg` follows in any case."""
+        self.legs[change_id] += 1
         return legs.begin_leg(
             self.db,
             change_id=change_id,
@@ -97,6 +102,14 @@ class Office:
             engine_id=self.engine_id,
             now=self.now(),
         )
+
+    def end_leg(self, change_id: str) -> None:
+        """A leg of this process is over, however it ended."""
+        self.legs[change_id] -= 1
+
+    def alive(self, change_id: str) -> bool:
+        """Whether a leg of this change is alive in this process."""
+        return self.legs[change_id] > 0
 
     def run_pass(self, change_id: str, leg_no: int, attempt: int) -> PassResult:
         """Everything that is due for the change; `Conflict run_stale`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, and_, delete, insert, or_, select, update
@@ -57,8 +57,12 @@ def hot_work(db: Database, change_ids: Sequence[str], *, now: datetime) -> set[s
         return set(connection.execute(query).scalars())
 
 
-def orphans(db: Database, *, now: datetime, alive_seconds: float = 10) -> list[Wake]:
-    """Open changes with a leg that is not parked and whose engine is dead."""
+def orphans(
+    db: Database, *, now: datetime, engine_id: str, carried: Callable[[str], bool], alive_seconds: float = 10
+) -> list[Wake]:
+    """Open changes with a leg that is not parked and that nobody carries: its engine is dead, or it is ours
+    and `carried` knows no such leg here.
+    """
     alive = select(ENGINE.c.id).where(ENGINE.c.seen_at > now - timedelta(seconds=alive_seconds))
     with db.reader() as connection:
         query = select(CHANGE).where(
@@ -66,10 +70,11 @@ def orphans(db: Database, *, now: datetime, alive_seconds: float = 10) -> list[W
                 CHANGE.c.state == "open",
                 CHANGE.c.leg_no > 0,
                 or_(CHANGE.c.parked_leg.is_(None), CHANGE.c.parked_leg != CHANGE.c.leg_no),
-                or_(CHANGE.c.leg_engine.is_(None), CHANGE.c.leg_engine.not_in(alive)),
+                or_(CHANGE.c.leg_engine.is_(None), CHANGE.c.leg_engine == engine_id, CHANGE.c.leg_engine.not_in(alive)),
             )
         )
-        return [wake_of(row) for row in rows(connection, query)]
+        found = [wake_of(row) for row in rows(connection, query)]
+    return [wake for wake in found if wake.leg_engine != engine_id or not carried(wake.change_id)]
 
 
 def new_attempt(db: Database, *, change_id: str, attempt: int, why: str, now: datetime) -> int:

@@ -41,6 +41,7 @@ from models.store.change import (
     next_moment,
     procedure_no,
     rows,
+    said_between,
     set_adjustments,
     set_sheet,
     set_step,
@@ -70,9 +71,10 @@ class Moved:
 
 @dataclass(frozen=True)
 class PassResult:
-    """What a pass did and what the change waits for now."""
+    """What a pass did and what the change waits for now; `said` counts what people said among what was consumed."""
 
     consumed: int
+    said: int
     moved: tuple[Moved, ...]
     opened: tuple[Moved, ...]
     notices: int
@@ -432,6 +434,7 @@ def _finish(room: Room, upto: int) -> None:
 def _result(db: Database, change_id: str, before: int, tally: Tally, now: datetime) -> PassResult:
     with db.reader() as connection:
         row = rows(connection, select(CHANGE).where(CHANGE.c.id == change_id))[0]
+        said = said_between(connection, change_id, before, int(row["consumed_seq"]))
         open_steps = [step["id"] for step in steps(connection, change_id, states=["open"])]
         waiting = {
             person["person_id"]
@@ -441,6 +444,7 @@ def _result(db: Database, change_id: str, before: int, tally: Tally, now: dateti
         }
     return PassResult(
         consumed=int(row["consumed_seq"]) - before,
+        said=said,
         moved=tuple(tally.moved),
         opened=tuple(tally.opened),
         notices=tally.notices,

@@ -899,6 +899,28 @@ def office_facts(db: Database) -> dict[str, Any]:
         }
 
 
+def is_sample(db: Database) -> bool:
+    """Whether this home holds the sample office."""
+    with db.reader() as connection:
+        return office.is_sample(connection)
+
+
+def is_vacant(db: Database) -> bool:
+    """Whether nothing at all was loaded yet: no department, no person, no law, no item."""
+    with db.reader() as connection:
+        return views.is_vacant(connection)
+
+
+def first_coordinator(db: Database, *, now: datetime) -> str | None:
+    """The mail address of a coordinator, for the line that says how to sign in."""
+    with db.reader() as connection:
+        for holder in office.coordinators(connection, now.astimezone(SHANGHAI).date()):
+            address = views.shared_or_address(connection, holder.person_id)
+            if address is not None:
+                return address
+    return None
+
+
 def step_members(db: Database, *, step_id: str) -> list[str]:
     """The adjustments a step puts before its people."""
     with db.reader() as connection:

@@ -332,6 +332,14 @@ def fire_rung(connection: Connection, step_id: str, rung: str, now: datetime) ->
     return connection.execute(update(RUNG).where(where).values(fired_at=now)).rowcount == 1
 
 
+def said_between(connection: Connection, change_id: str, after: int, upto: int) -> int:
+    """How many lines of the log after `after` up to and with `upto` people wrote, not the engine."""
+    query = select(func.count()).where(
+        and_(LOG.c.change_id == change_id, LOG.c.seq > after, LOG.c.seq <= upto, LOG.c.who.is_not(None))
+    )
+    return int(connection.execute(query).scalar() or 0)
+
+
 def next_moment(connection: Connection, change_id: str) -> datetime | None:
     """When the engine has something to do next of itself: a rung, a second try of a sheet, a publication."""
     rung = select(func.min(RUNG.c.due_at)).where(

@@ -25,7 +25,18 @@ from models.store.change import (
     rows,
 )
 from models.store.sql import table
-from models.tables import Basis, Contact, Item, ListSnapshot, Notice, Person, Publication, PublicationLine
+from models.tables import (
+    Basis,
+    Contact,
+    Department,
+    Item,
+    Law,
+    ListSnapshot,
+    Notice,
+    Person,
+    Publication,
+    PublicationLine,
+)
 
 PERSON, CONTACT, NOTICE = table(Person), table(Contact), table(Notice)
 ITEM, BASIS = table(Item), table(Basis)
@@ -321,3 +332,10 @@ def shared_or_address(connection: Connection, person_id: str) -> str | None:
     query = select(CONTACT.c.address).where(and_(CONTACT.c.person_id == person_id, CONTACT.c.kind == "mail"))
     value = connection.execute(query).scalar()
     return None if value is None else str(value)
+
+
+def is_vacant(connection: Connection) -> bool:
+    """Whether nothing at all was loaded yet."""
+    return all(
+        connection.execute(select(t).limit(1)).first() is None for t in (table(Department), PERSON, ITEM, table(Law))
+    )

@@ -1,0 +1,219 @@
+"""The engine process: warm worker, deliverer, pulse and heartbeat; what moves changes while nobody looks.
+
+Several may run; each takes what Prefect hands it, and a dead one's work is taken up by the others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import threading
+import uuid
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from deployments import lifeline, nudge
+from deployments.client import PrefectClient
+from deployments.prefect_server import api_url, environment
+from models import clock
+from models.actions import engine as verbs
+from models.actions.signing import load_link
+from models.domain.errors import Refusal
+from models.settings import Settings
+from models.store.database import Database
+from models.store.outbox import SqlOutbox
+from notifications.channel import MailChannel
+from notifications.deliverer import Claimed, Deliverer
+from notifications.links import load_secrets, make_token
+
+if TYPE_CHECKING:
+    from deployments.worker import WarmWorker
+
+HEARTBEAT_SECONDS = 2.0
+HOT_LOOK_SECONDS = 0.05
+DEPLOY_SECONDS = 60.0
+#: Legs that may be at work or wait hot at once; each costs a thread.
+THREADS = 64
+#: How long the legs have to go to sleep when the engine is told to end.
+FAREWELL_SECONDS = 6.0
+_log = logging.getLogger("shixiang.engine")
+
+
+def link_url(db: Database, portal: str, secrets: Mapping[str, bytes]) -> Callable[[Claimed], str | None]:
+    """How the deliverer makes the address in a notice: the token exists only while the mail is written."""
+
+    def url(notice: Claimed) -> str | None:
+        if notice.link_id is None:
+            return None
+        link = load_link(db, link_id=notice.link_id)
+        way = "s" if link["purpose"] == "sign_in" else "d"
+        return f"{portal}/{way}/{make_token(link, secrets)}"
+
+    return url
+
+
+class Engine:
+    """All parts of one engine process. Importing it does not import Prefect; `run` does."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.id = f"eng-{uuid.uuid4().hex[:12]}"
+        self.db = Database(settings.business_url)
+        self.client = PrefectClient(api_url(settings))
+        current, secrets = load_secrets(settings.home_path)
+        channel = MailChannel(settings.mail_address)
+        channel.warm()
+        self.deliverer = Deliverer(
+            SqlOutbox(self.db, current, Claimed),
+            channel,
+            link_url(self.db, settings.portal_address, secrets),
+            clock.now,
+        )
+        self.ended = threading.Event()
+        self.line = nudge.listen(settings.home_path)
+        self.line.settimeout(0.5)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._worker: WarmWorker | None = None
+
+    def poll_soon(self) -> None:
+        """Have the worker ask for runs at once; from any thread."""
+        loop, worker = self._loop, self._worker
+        if loop is not None and worker is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(worker.poll_soon)
+
+    def run(self) -> None:
+        """Run until SIGTERM or SIGINT."""
+        from deployments.prefect_private import switch_observer_off
+        from deployments.pulse import Pulse
+        from tasks.hot import HotRegistry
+        from tasks.wiring import Office, open_office
+
+        if not switch_observer_off():
+            _log.warning("Prefect 的版本与锁定的不同，按普通方式运行。")
+        hot = HotRegistry(self.settings.hot_cap)
+        office = Office(
+            db=self.db, settings=self.settings, engine_id=self.id, poke_deliverer=self.deliverer.poke, hot=hot
+        )
+        pulse = Pulse(office, self.client, self.poll_soon)
+        office.heal = pulse.compare
+        open_office(office)
+        self._beat()
+        self.deliverer.start()
+        self._thread("heartbeat", HEARTBEAT_SECONDS, self._beat)
+        self._thread("pulse", 0.5, pulse.beat)
+        self._thread("hot", HOT_LOOK_SECONDS, lambda: self._look(hot.waiting(), hot.nudge))
+        threading.Thread(target=self._listen, args=(hot.nudge,), name="nudges", daemon=True).start()
+        asyncio.run(self._work(hot.close))
+        self.deliverer.stop()
+        self.line.close()
+        nudge.socket_path(self.settings.home_path).unlink(missing_ok=True)
+        self.db.close()
+
+    def _thread(self, name: str, seconds: float, act: Callable[[], object]) -> None:
+        def turn() -> None:
+            while not self.ended.wait(seconds):
+                try:
+                    act()
+                except Refusal as refusal:
+                    _log.warning("%s：%s", name, refusal.message)
+                except Exception:  # the next turn may find the database back
+                    _log.exception("%s failed", name)
+                    self.ended.wait(1)
+
+        threading.Thread(target=turn, name=name, daemon=True).start()
+
+    def _beat(self) -> None:
+        verbs.engine_seen(self.db, engine_id=self.id, pid=os.getpid(), host=socket.gethostname(), now=clock.now())
+
+    def _look(self, waiting: list[str], wake: Callable[[str], bool]) -> None:
+        """One question for all changes that wait hot: the net below a lost nudge."""
+        for change_id in verbs.hot_work(self.db, waiting, now=clock.now()):
+            wake(change_id)
+
+    def _listen(self, hot_nudge: Callable[[str], bool]) -> None:
+        while not self.ended.is_set():
+            try:
+                change_id = nudge.read(self.line)
+            except TimeoutError:
+                continue
+            except OSError:
+                return
+            if not hot_nudge(change_id):
+                self.poll_soon()
+            self.deliverer.poke()
+
+    async def _work(self, close_hot: Callable[[], None]) -> None:
+        """The worker until the end; a fresh one where Prefect was away for longer than it bears."""
+        stop = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._deployed = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(number, stop.set)
+        working = asyncio.create_task(self._workers())
+        deploying = asyncio.create_task(self._deployments())
+        await stop.wait()
+        self.ended.set()
+        close_hot()
+        worker = self._worker
+        if worker is not None:
+            await worker.farewell(FAREWELL_SECONDS)
+        for task in (working, deploying):
+            task.cancel()
+        await asyncio.wait({working, deploying}, timeout=3)
+
+    async def _workers(self) -> None:
+        from deployments.deploy import FLOWS
+        from deployments.worker import WarmWorker
+
+        # A worker that finds no server at its start asks again only half a minute later.
+        await self._deployed.wait()
+        while not self.ended.is_set():
+            worker = WarmWorker(FLOWS, THREADS)
+            asking = asyncio.create_task(worker.poll_when_asked())
+            self._worker = worker
+            try:
+                await worker.start(printer=lambda *_: None)
+            except asyncio.CancelledError:
+                raise
+            except Exception as error:
+                _log.warning("Prefect 连不上（%s），稍后再试。", type(error).__name__)
+                await asyncio.sleep(2)
+            finally:
+                asking.cancel()
+                worker.close()
+
+    async def _deployments(self) -> None:
+        """Pool, flows and deployments: made at the start, and again where somebody deleted them."""
+        from deployments import deploy
+
+        seconds = 0.2
+        while not self.ended.is_set():
+            try:
+                while not await asyncio.to_thread(self.client.healthy):
+                    await asyncio.sleep(0.2)
+                await deploy.apply(self.settings.watch_seconds)
+                self._deployed.set()
+                seconds = DEPLOY_SECONDS
+            except Exception as error:
+                _log.warning("部署未更新（%s），稍后再试。", type(error).__name__)
+                seconds = min(seconds * 2 + 1, 10.0)
+            await asyncio.sleep(seconds)
+
+
+def main() -> None:
+    """The process `engine`."""
+    lifeline.follow()
+    settings = Settings()
+    # Before Prefect is imported: it reads its settings then.
+    os.environ.update(environment(settings))
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    Engine(settings).run()
+    # Threads of Prefect that still wait for its server must not keep a process that has said farewell.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""Prefect's server as we ship it: one process, embedded database by default, nothing sent outside.
+
+Importing this module does not import Prefect.
+"""
+
+from __future__ import annotations
+
+import os
+
+from sqlalchemy import create_engine, make_url, text
+from sqlalchemy.exc import DBAPIError
+
+from deployments import lifeline
+from models.domain.errors import Unusable
+from models.settings import Settings
+
+
+def api_url(settings: Settings) -> str:
+    """Prefect's API: an own server's address from `PREFECT_API_URL`, else the one `up` starts."""
+    return os.environ.get("PREFECT_API_URL") or settings.prefect_api
+
+
+def own_server() -> bool:
+    """Whether an own Prefect server is used instead of the one `up` starts."""
+    return bool(os.environ.get("PREFECT_API_URL"))
+
+
+def database_url(settings: Settings) -> str:
+    """Prefect's own data: as set, else beside ours (PostgreSQL: our database's name + `_prefect`)."""
+    if settings.prefect_database_url:
+        return settings.prefect_database_url
+    if settings.business_url.startswith("postgresql"):
+        url = make_url(settings.business_url)
+        beside = url.set(drivername="postgresql+asyncpg", database=f"{url.database}_prefect")
+        return beside.render_as_string(hide_password=False)
+    return f"sqlite+aiosqlite:///{settings.home_path / 'prefect' / 'prefect.db'}"
+
+
+def create_database(settings: Settings) -> None:
+    """Make Prefect's own database where it lies on PostgreSQL and is missing."""
+    url = make_url(database_url(settings))
+    if not url.drivername.startswith("postgresql"):
+        return
+    engine = create_engine(url.set(drivername="postgresql+psycopg", database="postgres"), isolation_level="AUTOCOMMIT")
+    try:
+        with engine.connect() as connection:
+            known = text("select 1 from pg_database where datname = :name")
+            if connection.execute(known, {"name": url.database}).first() is None:
+                connection.execute(text(f'create database "{url.database}"'))
+    except DBAPIError as error:
+        raise Unusable("setting_invalid", "PostgreSQL 连不上，或者不能新建 Prefect 的数据库，未启动。") from error
+    finally:
+        engine.dispose()
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """The settings of Prefect we ship, as environment of every part that imports it."""
+    address = f"http://127.0.0.1:{settings.prefect_port}"
+    return {
+        "PREFECT_API_URL": api_url(settings),
+        "PREFECT_HOME": str(settings.home_path / "prefect"),
+        "PREFECT_API_DATABASE_CONNECTION_URL": database_url(settings),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_EPHEMERAL_ENABLED": "false",
+        "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+        # It reads every suspended run every five seconds; ours have no timeout.
+        "PREFECT_SERVER_SERVICES_PAUSE_EXPIRATIONS_ENABLED": "false",
+        "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
+        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": address,
+        "PREFECT_UI_API_URL": f"{address}/api",
+        "PREFECT_WORKER_QUERY_SECONDS": "0.4",
+        "PREFECT_WORKER_PREFETCH_SECONDS": "5",
+        # Its lines carry no name of a task.
+        "PREFECT_LOGGING_LOGGERS_PREFECT_TASK_RUNS_LEVEL": "WARNING",
+        "PREFECT_SERVER_LOG_RETRYABLE_ERRORS": "false",
+        "PREFECT_CLI_COLORS": "false",
+        "DO_NOT_TRACK": "1",
+        "NO_COLOR": "1",
+    }
+
+
+def main() -> None:
+    """Run the server until it is told to stop."""
+    lifeline.follow()
+    settings = Settings()
+    os.environ.update(environment(settings))
+    (settings.home_path / "prefect").mkdir(parents=True, exist_ok=True)
+    # Imported here, after the environment: Prefect reads its settings when it is imported.
+    import uvicorn
+    from prefect.server.api.server import create_app
+
+    uvicorn.run(
+        create_app(final=True),
+        host="127.0.0.1",
+        port=settings.prefect_port,
+        log_level="warning",
+        timeout_keep_alive=5,
+        timeout_graceful_shutdown=3,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,22 @@
+"""The private names of Prefect that the engine touches: these tests fail when an upgrade moves them."""
+
+from __future__ import annotations
+
+import inspect
+
+import prefect
+import prefect._flow_run_suspension as suspension
+import prefect.flow_engine
+
+from deployments.prefect_private import NAME
+
+
+def test_prefect_is_the_version_the_engine_was_proved_with() -> None:
+    assert prefect.__version__ == "3.8.8"
+
+
+def test_the_observer_of_suspensions_stands_where_the_engine_switches_it_off() -> None:
+    assert hasattr(prefect.flow_engine, NAME)
+    used = inspect.getsource(prefect.flow_engine)
+    assert f"{NAME}(" in used
+    assert list(inspect.signature(getattr(suspension, NAME)).parameters)[:2] == ["flow_run_id", "suspension_request"]

@@ -1,0 +1,173 @@
+"""A whole system of processes for tests: mailbox, Prefect's server, engine, on free ports and a home of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from deployments.client import PrefectClient
+from deployments.ports import free_port
+from deployments.runs import DEPLOYMENTS, Runs
+from models import clock
+from models.actions.desk import decide, desk
+from models.actions.starting import register
+from models.actions.views import change_show
+from models.settings import Settings
+from models.store.database import Database
+from models.store.migrate import migrate
+from notifications.mailbox_files import Mail, read_mails
+from tests.factories import small_office
+
+Result = TypeVar("Result")
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def until(found: Callable[[], Result], seconds: float = 30.0, what: str = "") -> Result:
+    """Ask again until the answer is true; the last answer in the failure."""
+    end = time.monotonic() + seconds
+    while True:
+        answer = found()
+        if answer:
+            return answer
+        assert time.monotonic() < end, f"waited {seconds} s for {what or found}: {answer!r}"
+        time.sleep(0.05)
+
+
+@dataclass
+class System:
+    """The processes and their home; verbs are called in this process, as the portal does."""
+
+    home: Path
+    extra: Mapping[str, str] = field(default_factory=dict)
+    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.environment = {
+            "SHIXIANG_HOME": str(self.home),
+            "SHIXIANG_PORTAL_PORT": str(free_port()),
+            "SHIXIANG_PREFECT_PORT": str(free_port()),
+            "SHIXIANG_MAILBOX_PORT": str(free_port()),
+            **self.extra,
+        }
+        before = dict(os.environ)
+        os.environ.update(self.environment)
+        try:
+            self.settings = Settings()
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+        self.home.mkdir(parents=True, exist_ok=True)
+        self.db = Database(self.settings.business_url)
+        migrate(self.db)
+        small_office(self.db, datetime.now(UTC), schema=False)
+        self.prefect = PrefectClient(self.settings.prefect_api)
+        self.runs = Runs(self.db, self.settings)
+
+    def start(self, name: str) -> None:
+        """Start one part: `mailbox`, `prefect` or `engine`."""
+        modules = {
+            "mailbox": "deployments.mailbox",
+            "prefect": "deployments.prefect_server",
+            "engine": "deployments.engine",
+        }
+        arguments = [sys.executable, "-m", modules[name]]
+        if name == "mailbox":
+            arguments += ["--port", self.environment["SHIXIANG_MAILBOX_PORT"], "--home", str(self.home)]
+        with (self.home / f"{name}.log").open("ab") as log:
+            self.processes[name] = subprocess.Popen(
+                arguments, cwd=ROOT, env={**os.environ, **self.environment}, stdout=log, stderr=log
+            )
+
+    def up(self) -> None:
+        """Everything, and ready."""
+        for name in ("mailbox", "prefect", "engine"):
+            self.start(name)
+        until(self.prefect.healthy, 90, "Prefect")
+        until(lambda: self._deployed() and not self.runs.missing(), 90, "engine and deployments")
+
+    def _deployed(self) -> bool:
+        return not self.prefect.missing_deployments(DEPLOYMENTS)
+
+    def end(self, name: str, number: int = signal.SIGTERM) -> int:
+        """End one part; its exit status."""
+        process = self.processes.pop(name)
+        process.send_signal(number)
+        try:
+            return process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+
+    def down(self) -> None:
+        """End everything that runs."""
+        for name in ("engine", "prefect", "mailbox"):
+            if name in self.processes:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self.end(name)
+        self.prefect.close()
+        self.db.close()
+
+    # --- what people do ---
+
+    def change(self, trigger: str, params: dict[str, Any], by: str | None = "p-zhou") -> str:
+        """Register a change and create its run."""
+        made = register(self.db, trigger=trigger, params=params, by=by, via="test", now=clock.now())
+        self.runs.start(made.id)
+        return made.id
+
+    def open_for(self, change_id: str, person: str) -> list[dict[str, Any]]:
+        """What lies open for a person."""
+        found: list[dict[str, Any]] = desk(self.db, person_id=person, change_id=change_id, now=clock.now())[
+            "assignments"
+        ]
+        return found
+
+    def says(self, change_id: str, person: str, verdict: str, *, comment: str = "", wake: bool = True) -> None:
+        """A person decides all that lies open for him, once there is something."""
+        taken = until(lambda: self.open_for(change_id, person), 30, f"a task of {person}")
+        body = {
+            "request_id": f"{change_id}-{person}-{verdict}-{time.monotonic_ns()}",
+            "decisions": [
+                {"assignment": a["id"], "revision": a["revision"], "verdict": verdict, "comment": comment}
+                for a in taken
+            ],
+        }
+        decide(self.db, person_id=person, change_id=change_id, body=body, via="link", now=clock.now())
+        if wake:
+            self.runs.wake(change_id)
+
+    def show(self, change_id: str) -> dict[str, Any]:
+        """The change as JSON."""
+        return change_show(self.db, change_id=change_id, now=clock.now())
+
+    def mails(self, change_id: str, kind: str | None = None) -> list[Mail]:
+        """The mails of a change, the oldest first."""
+        return [
+            mail
+            for mail in reversed(read_mails(self.home / "mailbox"))
+            if mail.change == change_id and kind in (None, mail.kind)
+        ]
+
+    def run_state(self, change_id: str) -> str:
+        """Prefect's state of the run that carries a change."""
+        run = self.show(change_id)["flow_run_id"]
+        state = None if run is None else self.prefect.state(run)
+        return "" if state is None else state.type
+
+    def read(self, path: str, body: dict[str, Any] | None = None) -> Any:
+        """Something of Prefect's interface, as JSON."""
+        import httpx2
+
+        method = "GET" if body is None else "POST"
+        answer = httpx2.request(method, f"{self.settings.prefect_api}/{path}", json=body, timeout=20, trust_env=False)
+        answer.raise_for_status()
+        return answer.json()
