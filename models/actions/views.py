@@ -889,6 +889,12 @@ def shown_proposals(db: Database, *, shown: Mapping[str, str]) -> dict[str, dict
     return found
 
 
+def recorded(db: Database, *, person_id: str, request_id: str) -> dict[str, Any] | None:
+    """The answer a person's submission got, or None."""
+    with db.reader() as connection:
+        return views.request_answer(connection, person_id, request_id)
+
+
 def office_facts(db: Database) -> dict[str, Any]:
     """What every page needs: whether this is the sample office, and departments by id."""
     with db.reader() as connection:

@@ -36,10 +36,12 @@ from models.tables import (
     Person,
     Publication,
     PublicationLine,
+    Request,
 )
 
 PERSON, CONTACT, NOTICE = table(Person), table(Contact), table(Notice)
 ITEM, BASIS = table(Item), table(Basis)
+REQUEST = table(Request)
 PUBLICATION, PUBLICATION_LINE, SNAPSHOT = table(Publication), table(PublicationLine), table(ListSnapshot)
 PAGE_SIZE = 50
 
@@ -190,6 +192,13 @@ def publications(connection: Connection, change_id: str) -> list[Row]:
     for row in found:
         row["lists"] = [delta for delta in deltas if delta["publication_id"] == row["id"]]
     return found
+
+
+def request_answer(connection: Connection, person_id: str, request_id: str) -> Row | None:
+    """The answer of one submission of a person."""
+    where = and_(REQUEST.c.id == request_id, REQUEST.c.person_id == person_id)
+    answer = connection.execute(select(REQUEST.c.answer).where(where)).scalar()
+    return None if answer is None else dict(answer)
 
 
 # --- the catalogue -------------------------------------------------------------------------------------------------

@@ -19,10 +19,11 @@ from models.tables.change import (
     StepLine,
 )
 from models.tables.office import Contact, Department, Meta, Person, Post, Substitute, Workday
-from models.tables.out import Document, Link, ListSnapshot, Notice, Publication, PublicationLine, Session
+from models.tables.out import ApiToken, Document, Link, ListSnapshot, Notice, Publication, PublicationLine, Session
 
 __all__ = [
     "Adjustment",
+    "ApiToken",
     "Article",
     "Assignment",
     "Basis",

@@ -122,3 +122,16 @@ class ListSnapshot(SQLModel, table=True):
     removed: int
     changed: int
     delta: dict[str, Any] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
+
+
+class ApiToken(SQLModel, table=True):
+    """A key for another system: shown once, stored as a hash; scopes are `read`, `start`, `receipt`."""
+
+    __tablename__ = "api_token"
+    id: str = Field(primary_key=True)
+    hash: str = Field(unique=True)
+    person_id: str = Field(foreign_key="person.id")
+    scopes: str
+    created_at: datetime = Field(sa_type=UtcDateTime)
+    expires_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    revoked_at: datetime | None = Field(default=None, sa_type=UtcDateTime)

@@ -1,0 +1,85 @@
+"""Keys for other systems: issued to a person, scoped, shown once; they never decide."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import and_, insert, or_, select, update
+
+from models.domain.errors import BadInput, Unknown
+from models.store import office
+from models.store.database import Database
+from models.store.sql import table
+from models.tables import ApiToken, Person, new_id
+
+TOKEN, PERSON = table(ApiToken), table(Person)
+SCOPES = ("read", "start", "receipt")
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Whom a token stands for and what it may do."""
+
+    person_id: str
+    scopes: frozenset[str]
+
+
+def _hash(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def issue(
+    db: Database, *, person: str, scopes: Sequence[str], expires: datetime | None, now: datetime
+) -> tuple[str, str]:
+    """A new token for a person (id, address or name): its id and the token itself, shown this once.
+
+    Raises `BadInput field_invalid` for an unknown scope, `Unknown person_unknown`.
+    """
+    wrong = [scope for scope in scopes if scope not in SCOPES]
+    if wrong or not scopes:
+        raise BadInput("field_invalid", f"“scope”应为 {'、'.join(SCOPES)} 之中的，例如 start,read。", field="scope")
+    token, token_id = f"sx_{secrets.token_urlsafe(32)}", new_id("tok")
+    with db.writer() as connection:
+        connection.execute(
+            insert(TOKEN).values(
+                id=token_id,
+                hash=_hash(token),
+                person_id=office.person(connection, person).id,
+                scopes=",".join(sorted(set(scopes))),
+                created_at=now,
+                expires_at=expires,
+            )
+        )
+    return token_id, token
+
+
+def revoke(db: Database, *, token_id: str, now: datetime) -> None:
+    """End a token by its id; `Unknown token_unknown`."""
+
+    with db.writer() as connection:
+        where = and_(TOKEN.c.id == token_id, TOKEN.c.revoked_at.is_(None))
+        if connection.execute(update(TOKEN).where(where).values(revoked_at=now)).rowcount != 1:
+            raise Unknown("token_unknown", f"没有编号为 {token_id} 的有效凭证。")
+
+
+def holder(db: Database, *, token: str, now: datetime) -> Holder | None:
+    """Whom a token stands for; None where it is unknown, over or revoked, or its person has left."""
+    query = (
+        select(TOKEN.c.person_id, TOKEN.c.scopes)
+        .join(PERSON, PERSON.c.id == TOKEN.c.person_id)
+        .where(
+            and_(
+                TOKEN.c.hash == _hash(token),
+                TOKEN.c.revoked_at.is_(None),
+                or_(TOKEN.c.expires_at.is_(None), TOKEN.c.expires_at > now),
+                PERSON.c.disabled_at.is_(None),
+            )
+        )
+    )
+    with db.reader() as connection:
+        row = connection.execute(query).first()
+    return None if row is None else Holder(str(row[0]), frozenset(str(row[1]).split(",")))

@@ -1,0 +1,361 @@
+"""The desk behind the link in a notice: what lies open for one person in one change, as page and as JSON.
+
+GET shows, POST decides. Whoever holds the link is the person it was sent to; it dies when the person leaves the change.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets as random
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import JSONResponse, RedirectResponse, Response
+
+from models.actions import desk as verbs
+from models.actions import signing, views
+from models.domain.content import FIELD_BY_NAME, ITEM_TYPES, fields_for
+from models.domain.differences import field_differences, field_text
+from models.domain.errors import BadInput, Conflict, Refusal, Unknown
+from models.domain.vocabulary import STAGE_VERB
+from notifications.links import check_token, read_token
+from portal.fields import bases_of, basis_texts
+from portal.guard import Bucket
+from portal.pages import render, sides
+from portal.state import Portal, check_origin, first, plain, portal_of, read_form, wants_json
+
+router = APIRouter(include_in_schema=False)
+#: Requests per link: a page and its submissions, never a machine that tries.
+LIMIT = Bucket(burst=120, a_second=20)
+#: Adjustments of one sheet on one page; the verdict on the whole sheet goes for all of them.
+ON_A_PAGE = 50
+Form = Mapping[str, list[str]]
+
+
+def open_link(portal: Portal, token: str) -> tuple[str, str]:
+    """Whose desk in which change. Raises `Unknown bad_link`, `Gone dead_link`."""
+    LIMIT.take(hashlib.sha256(token.encode()).hexdigest())
+    parts = read_token(token)
+    check_token(parts, signing.load_link(portal.db, link_id=parts.link_id), portal.secrets)
+    return signing.desk_of(portal.db, link_id=parts.link_id, now=portal.now())
+
+
+@router.api_route("/d/{token}", methods=["GET", "HEAD"])
+def show(request: Request, token: str, page: int = 1, done: str = "") -> Response:
+    """The desk as it stands. Nothing is decided or changed by looking."""
+    portal = portal_of(request)
+    person_id, change_id = open_link(portal, token)
+    lies = verbs.desk(portal.db, person_id=person_id, change_id=change_id, now=portal.now())
+    if wants_json(request):
+        return JSONResponse(lies)
+    answer = None if not done else views.recorded(portal.db, person_id=person_id, request_id=done)
+    return desk_page(request, lies, page=page, recorded=answer)
+
+
+@router.post("/d/{token}")
+async def submit(request: Request, token: str) -> Response:
+    """Record what the person decided, all or nothing; then the change is woken."""
+    portal = portal_of(request)
+    check_origin(request)
+    if request.headers.get("content-type", "").startswith("application/json"):
+        try:
+            body = json.loads(await request.body())
+        except ValueError as error:
+            raise BadInput("field_invalid", "提交的内容不是 JSON，未作任何改动。") from error
+        if not isinstance(body, dict):
+            raise BadInput("field_invalid", "提交的内容应为一个 JSON 对象，未作任何改动。")
+        return await run_in_threadpool(_decide_json, request, portal, token, body)
+    form = await read_form(request)
+    return await run_in_threadpool(_decide_form, request, portal, token, form)
+
+
+def _decide(request: Request, portal: Portal, person_id: str, change_id: str, body: dict[str, Any]) -> dict[str, Any]:
+    decided = verbs.decide(
+        portal.db,
+        person_id=person_id,
+        change_id=change_id,
+        body=body,
+        via="link",
+        address=request.client.host if request.client else "",
+        agent=request.headers.get("user-agent", ""),
+        now=portal.now(),
+    )
+    if decided.wake is not None:
+        portal.wake(change_id)
+    return decided.answer
+
+
+def _decide_json(request: Request, portal: Portal, token: str, body: dict[str, Any]) -> Response:
+    person_id, change_id = open_link(portal, token)
+    return JSONResponse(_decide(request, portal, person_id, change_id, body))
+
+
+def _decide_form(request: Request, portal: Portal, token: str, form: Form) -> Response:
+    person_id, change_id = open_link(portal, token)
+    try:
+        body = body_of(portal, person_id, form)
+        _decide(request, portal, person_id, change_id, body)
+    except Refusal as refusal:
+        if isinstance(refusal, Unknown):
+            raise
+        if wants_json(request):
+            raise
+        lies = verbs.desk(portal.db, person_id=person_id, change_id=change_id, now=portal.now())
+        return desk_page(request, lies, typed=form, refusal=refusal, page=_page(form), status=refusal.status)
+    if wants_json(request):
+        return JSONResponse(views.recorded(portal.db, person_id=person_id, request_id=body["request_id"]) or {})
+    return RedirectResponse(f"/d/{token}?done={body['request_id']}", 303)
+
+
+def _page(form: Form) -> int:
+    text = first(form, "page", "1")
+    return int(text) if text.isdecimal() and len(text) < 6 else 1
+
+
+# --- from a form to a submission -----------------------------------------------------------------------------------
+
+
+def body_of(portal: Portal, person_id: str, form: Form) -> dict[str, Any]:
+    """The submission a form stands for. Sheets without any verdict stay on the desk."""
+    ids = [name.removeprefix("revision-") for name in form if name.startswith("revision-")]
+    known = views.form_members(portal.db, assignment_ids=ids, person_id=person_id)
+    decisions = []
+    for assignment in ids:
+        if assignment in known:
+            decision = _decision(portal, form, assignment, *known[assignment])
+            if decision is not None:
+                decisions.append(decision)
+    if not decisions:
+        if known:
+            raise BadInput("verdict_missing", "尚未选择办理结论。")
+        raise BadInput("nothing_to_decide", "本次提交没有您可办理的待办，未作任何改动。")
+    return {"request_id": first(form, "request_id") or random.token_urlsafe(12), "decisions": decisions}
+
+
+def _decision(portal: Portal, form: Form, assignment: str, stage: str, members: Sequence[str]) -> dict[str, Any] | None:
+    verdict = first(form, f"verdict-{assignment}")
+    lines = {}
+    shown = {m: first(form, f"shown-{m}") for m in members if f"shown-{m}" in form} if stage == "draft" else {}
+    contents = views.shown_proposals(portal.db, shown=shown) if shown else {}
+    said = 0
+    for member in members:
+        own = first(form, f"verdict-{assignment}-{member}")
+        remark = first(form, f"remark-{member}").strip()
+        proposal = _proposal(form, member, contents.get(member)) if stage == "draft" else None
+        said += bool(own)
+        if own or remark or proposal:
+            line: dict[str, Any] = {"remark": remark}
+            if own:
+                line["verdict"] = own
+            if proposal:
+                line["proposal"] = proposal
+            if member in shown:
+                line["revision"] = shown[member]
+            lines[member] = line
+    if not verdict:
+        if not said:
+            return None
+        if said < len(members):
+            raise BadInput("verdict_missing", "有的事项已选意见，但整单意见还没有选：请选整单意见，或者逐项都选。")
+        verdict = _whole([str(line["verdict"]) for line in lines.values() if "verdict" in line])
+    return {
+        "assignment": assignment,
+        "revision": first(form, f"revision-{assignment}"),
+        "verdict": verdict,
+        "comment": first(form, f"comment-{assignment}").strip(),
+        "adjustments": lines,
+    }
+
+
+def _whole(verdicts: Sequence[str]) -> str:
+    """Every line has its own verdict: the whole is what they share, else the one that carries the others on."""
+    if len(set(verdicts)) == 1:
+        return verdicts[0]
+    for carrying in ("pass", "approve", "submit", "confirm"):
+        if carrying in verdicts:
+            return carrying
+    return verdicts[0]
+
+
+def _proposal(form: Form, member: str, shown: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The fields whose text differs from what the page showed."""
+    head = f"field-{member}-"
+    found: dict[str, Any] = {}
+    for name in FIELD_BY_NAME:
+        if head + name in form:
+            value = first(form, head + name).replace("\r\n", "\n")
+            if shown is None or value.strip() != plain(shown.get(name)).strip():
+                found[name] = value
+    bases = bases_of(form, head + "bases-")
+    if bases is not None and (shown is None or bases != [basis_texts(b) for b in shown.get("bases") or ()]):
+        found["bases"] = [{key: value or None for key, value in basis.items()} for basis in bases]
+    return found
+
+
+# --- the page ------------------------------------------------------------------------------------------------------
+
+
+def desk_page(
+    request: Request,
+    lies: dict[str, Any],
+    *,
+    page: int = 1,
+    typed: Form | None = None,
+    refusal: Refusal | None = None,
+    recorded: dict[str, Any] | None = None,
+    status: int = 200,
+) -> Response:
+    """The desk as a page; after a refusal with everything that was typed and each fault named."""
+    portal = portal_of(request)
+    beside = views.law_beside(portal.db, change_id=lies["change"]["id"], desk=lies)
+    departments = views.office_facts(portal.db)["departments"]
+    moved = _moved(refusal)
+    sheets = []
+    number = 0
+    for assignment in lies["assignments"]:
+        total = len(assignment["adjustments"])
+        pages = max(1, -(-total // ON_A_PAGE))
+        here = min(max(1, page), pages)
+        shown = assignment["adjustments"][(here - 1) * ON_A_PAGE : here * ON_A_PAGE]
+        start = number + (here - 1) * ON_A_PAGE
+        sheets.append(
+            {
+                **assignment,
+                "total": total,
+                "pages": pages,
+                "page": here,
+                "lines": [
+                    _line(start + n, line, assignment, beside.get(line["id"], []), departments, portal)
+                    for n, line in enumerate(shown, start=1)
+                ],
+            }
+        )
+        number += total
+
+    def kept(name: str, standing: Any = "") -> str:
+        """What was typed, else what stands."""
+        if typed is not None and name in typed:
+            return first(typed, name)
+        return plain(standing)
+
+    values: dict[str, Any] = {
+        "lies": lies,
+        "sheets": sheets,
+        "items": number,
+        "kept": kept,
+        "typed": typed is not None,
+        "moved": moved,
+        "refusal": refusal,
+        "faults": _faults(refusal, lies, moved),
+        "recorded": recorded,
+        "request_id": random.token_urlsafe(12),
+        "departments": sorted(departments.items(), key=lambda pair: pair[1]),
+        "types": sorted(ITEM_TYPES.items()),
+        "title": _title(lies, number),
+        "person": lies["person"],
+        "nav": None,
+        "contact": lies["change"]["coordinator"],
+        "page": page,
+        "verbs": STAGE_VERB,
+    }
+    return render(request, "desk.html", status, **values)
+
+
+def _title(lies: Mapping[str, Any], items: int) -> str:
+    if not lies["assignments"]:
+        return "目前没有待您办理的事项"
+    stages = list(dict.fromkeys(one["stage"] for one in lies["assignments"]))
+    verb = STAGE_VERB.get(stages[0], "办理") if len(stages) == 1 else "办理"
+    sheets = len(lies["assignments"])
+    return f"待您{verb}：{f'{sheets} 份调整单、' if sheets > 1 else ''}{items} 项"
+
+
+def _line(
+    number: int,
+    line: Mapping[str, Any],
+    assignment: Mapping[str, Any],
+    beside: Sequence[Mapping[str, Any]],
+    departments: Mapping[str, str],
+    portal: Portal,
+) -> dict[str, Any]:
+    before, proposed, returned = line["before"], line["proposed"], line["last_returned"]
+    cancelled = "cancel" in line["outcomes"]
+    differences = [] if line["declined"] else _rows(before, proposed, departments)
+    allowed = [name for name in FIELD_BY_NAME if any(name in fields_for(o) for o in line["outcomes"])]
+    return {
+        **line,
+        "number": number,
+        "cancelled": cancelled,
+        "type_name": ITEM_TYPES.get(str((proposed or before or {}).get("type")), ""),
+        "differences": differences,
+        "since_returned": None if returned is None else _rows(returned, proposed, departments),
+        "law": [_pair(pair) for pair in beside],
+        "fields": [
+            {
+                "info": FIELD_BY_NAME[name],
+                "value": (proposed or {}).get(name),
+                "before": field_text(name, before, departments) if before else "",
+            }
+            for name in allowed
+            if name not in ("extra", "code") and not cancelled and proposed is not None
+        ],
+    }
+
+
+def _rows(before: Any, after: Any, departments: Mapping[str, str]) -> list[dict[str, Any]]:
+    found = []
+    for difference in field_differences(before, after, departments):
+        old, new = sides(difference.before_text, difference.after_text)
+        found.append({"label": difference.label, "old": old, "new": new, "field": difference.field})
+    return found
+
+
+def _pair(pair: Mapping[str, Any]) -> dict[str, Any]:
+    new = pair["new"]
+    old_text, new_text = sides(pair["old"]["text"], "" if new is None else new["text"])
+    if new is None:
+        old_text, new_text = sides(pair["old"]["text"], pair["old"]["text"])[0], sides("", "")[1]
+    return {**pair, "old_text": old_text, "new_text": new_text}
+
+
+def _moved(refusal: Refusal | None) -> dict[str, list[dict[str, Any]]]:
+    """For a 409: the fields that somebody changed meanwhile, by adjustment."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    if isinstance(refusal, Conflict):
+        for conflict in refusal.details.get("conflicts") or []:
+            info = FIELD_BY_NAME.get(conflict["field"])
+            label = info.label_zh if info is not None else "内容"
+            yours = field_text(conflict["field"], {conflict["field"]: conflict["yours"]})
+            theirs = field_text(conflict["field"], {conflict["field"]: conflict["theirs"]})
+            found.setdefault(conflict["adjustment"], []).append(
+                {**conflict, "label": label, "mine": yours, "other": theirs}
+            )
+    return found
+
+
+def _faults(
+    refusal: Refusal | None, lies: Mapping[str, Any], moved: Mapping[str, Sequence[Mapping[str, Any]]]
+) -> list[dict[str, str]]:
+    """One line and one address in the page for each fault."""
+    if refusal is None:
+        return []
+    names = {line["id"]: line["target"]["name"] for one in lies["assignments"] for line in one["adjustments"]}
+    found = []
+    for adjustment, changes in moved.items():
+        for change in changes:
+            by = (change["by"] or {}).get("name", "系统")
+            words = f"“{change['label']}”您填“{change['mine']}”，{by}改为“{change['other']}”"
+            if change["field"] == "*":
+                words = f"{by}修改了内容"
+            found.append({"to": f"#adj-{adjustment}", "text": f"{names.get(adjustment, '')}：{words}。"})
+    if found:
+        return found
+    about, field = refusal.details.get("adjustment"), refusal.details.get("field")
+    if about:
+        address = f"#f-{about}-{field}" if field else f"#adj-{about}"
+    else:
+        address = f"#whole-{lies['assignments'][0]['id']}" if lies["assignments"] else "#main"
+    return [{"to": address, "text": refusal.message}]

@@ -1,0 +1,133 @@
+"""What every request needs: the office, who is signed in, the form that was sent."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from urllib.parse import parse_qsl
+
+from fastapi import Request
+
+from models.actions.signing import is_coordinator, session_person
+from models.domain.errors import BadInput, Forbidden, ProofNeeded
+from models.settings import Settings
+from models.store.database import Database
+from models.store.office import PersonRow
+
+COOKIE = "shixiang_session"
+MOST_FIELDS = 60_000
+
+
+@dataclass(frozen=True)
+class Portal:
+    """The office behind the pages."""
+
+    db: Database
+    settings: Settings
+    key_id: str
+    secrets: Mapping[str, bytes]
+    start: Callable[[str], str | None]
+    wake: Callable[[str], None]
+    missing: Callable[[], list[str]]
+    now: Callable[[], datetime]
+
+    def csrf(self, session: str) -> str:
+        """The mark a session's forms carry."""
+        return hmac.digest(self.secrets[self.key_id], b"csrf\x1f" + session.encode(), hashlib.sha256).hex()[:32]
+
+
+def portal_of(request: Request) -> Portal:
+    """The office of this application."""
+    portal: Portal = request.app.state.portal
+    return portal
+
+
+class SignInFirst(ProofNeeded):
+    """A page for people who are signed in; browsers are led to the sign-in."""
+
+
+def wants_json(request: Request) -> bool:
+    """Whether the answer should be JSON: the interface, or whoever asks for it or sends it."""
+    if request.url.path.startswith("/api/"):
+        return True
+    if request.headers.get("content-type", "").startswith("application/json"):
+        return True
+    accept = request.headers.get("accept", "")
+    return "application/json" in accept and "text/html" not in accept
+
+
+def signed_in(request: Request) -> PersonRow | None:
+    """Who is signed in with this browser, or None."""
+    token = request.cookies.get(COOKIE)
+    if not token:
+        return None
+    portal = portal_of(request)
+    return session_person(portal.db, token=token, now=portal.now())
+
+
+def coordinator(request: Request) -> PersonRow:
+    """The coordinator at the other end. Raises `SignInFirst` or `Forbidden not_your_seat`."""
+    person = signed_in(request)
+    if person is None:
+        raise SignInFirst("signin_needed", "请先登录。")
+    portal = portal_of(request)
+    if not is_coordinator(portal.db, person_id=person.id, now=portal.now()):
+        raise Forbidden(
+            "not_your_seat", "统筹工作台由统筹协调人办理，您没有该岗位的任职或者代理。请打开通知邮件中的链接办理待办。"
+        )
+    return person
+
+
+async def read_form(request: Request) -> dict[str, list[str]]:
+    """The fields of a form; `BadInput` for what cannot be read."""
+    kind = request.headers.get("content-type", "")
+    if kind.startswith("multipart/form-data"):
+        async with request.form(max_fields=MOST_FIELDS, max_files=0) as sent:
+            found: dict[str, list[str]] = {}
+            for name, value in sent.multi_items():
+                if isinstance(value, str):
+                    found.setdefault(name, []).append(value)
+            return found
+    body = await request.body()
+    try:
+        pairs = parse_qsl(body.decode("utf-8"), keep_blank_values=True, max_num_fields=MOST_FIELDS, errors="strict")
+    except (UnicodeDecodeError, ValueError) as error:
+        raise BadInput("field_invalid", "提交的内容无法读取，未作任何改动。请刷新页面后重新提交。") from error
+    fields: dict[str, list[str]] = {}
+    for name, value in pairs:
+        fields.setdefault(name, []).append(value)
+    return fields
+
+
+def first(form: Mapping[str, list[str]], name: str, default: str = "") -> str:
+    """The first value of a field."""
+    values = form.get(name)
+    return values[0] if values else default
+
+
+def check_origin(request: Request) -> None:
+    """A form of another site is refused; `Forbidden form_expired`."""
+    site = request.headers.get("sec-fetch-site")
+    if site not in (None, "same-origin", "none"):
+        raise Forbidden("form_expired", "页面停留过久或者来源不符，未记录，请刷新后重新提交。")
+
+
+def check_csrf(request: Request, form: Mapping[str, list[str]]) -> None:
+    """The form must carry the mark of the session; `Forbidden form_expired`."""
+    check_origin(request)
+    token = request.cookies.get(COOKIE, "")
+    if not token or not hmac.compare_digest(first(form, "csrf").encode(), portal_of(request).csrf(token).encode()):
+        raise Forbidden("form_expired", "页面停留过久或者来源不符，未记录，请刷新后重新提交。")
+
+
+def plain(value: Any) -> str:
+    """A value as the text of a form's field."""
+    if value is None:
+        return ""
+    if isinstance(value, (list, tuple)):
+        return "\n".join(str(entry) for entry in value)
+    return str(value)
