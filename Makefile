@@ -3,13 +3,16 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: test unit check
+.PHONY: run test unit check demo bench
 
 $(VENV)/.installed: lock.txt pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r lock.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
+
+run: $(VENV)/.installed
+	$(BIN)/shixiang up
 
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest
@@ -22,3 +25,9 @@ check: $(VENV)/.installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+demo: $(VENV)/.installed
+	$(BIN)/python -m deployments.demo
+
+bench: $(VENV)/.installed
+	$(BIN)/python -m tests.bench

@@ -52,6 +52,7 @@ _SHANGHAI = ZoneInfo("Asia/Shanghai")
 _BODY_WEIGHTS = (3, 7, 9, 10, 5, 8, 4, 2)
 _BODY_ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _DAYS = (5, 7, 10, 15, 20, 30, 45)
+_COMMON_DAYS = (5, 7, 10, 15)
 _PLACEHOLDERS = ("略", "见附件", "无", "/")
 _KEYS_OF_ACT = {"permit": ("permit", "permit_change"), "filing": ("filing",), "recognise": ("recognise",)}
 _COMMON_KEYS = ("grant", "award", "ruling", "report", "public")
@@ -200,7 +201,8 @@ def _people(departments: Sequence[_Department], number: int, rng: random.Random)
             if not held[department.id, role] and not (department.office == "government" and role == "drafter"):
                 add(department, role)
                 held[department.id, role] += 1
-    working = [d for d in departments if not d.office or d.office == "law"]
+    affairs = _affairs(departments)
+    working = [department for department in departments if affairs[department.id]]
     while len(found) < number:
         fewest = min(held[d.id, "drafter"] for d in working)
         department = next(d for d in working if held[d.id, "drafter"] == fewest)
@@ -399,7 +401,7 @@ class _Draft:
 class _Law:
     title: str
     old: LawText
-    new: LawText | None
+    new: LawText
     #: The articles of the old text by what they rule.
     drafts: dict[Key, _Draft]
     #: An article that many items of the law cite besides.
@@ -472,7 +474,7 @@ def _body(
 
 def _article(key: Key, values: dict[str, str], rng: random.Random) -> _Draft:
     sentences = _words()["sentences"]
-    days = rng.choice(_DAYS)
+    days = rng.choice(_COMMON_DAYS if key[1] in _COMMON_KEYS else _DAYS)
     conditions = tuple(rng.sample(sentences["conditions"], 3))
     materials = tuple(rng.sample(sentences["materials"], rng.randint(2, 4)))
     listed = "、".join(materials[:-1]) + "和" + materials[-1]
@@ -522,12 +524,13 @@ def _chosen(body: Sequence[_Draft], uses: dict[Key, list[str]], touched: set[Key
     for drafts in turns.values():
         rng.shuffle(drafts)
     found: set[Key] = set()
-    while concerned < target and len(found) < len(body) // 2 and any(turns.values()):
-        for drafts in turns.values():
-            if drafts:
-                draft = drafts.pop()
-                found.add(draft.key)
-                concerned += len(uses[draft.key])
+    # One round in any case, so that every department is concerned.
+    in_turn = [drafts[turn] for turn in range(len(body)) for drafts in turns.values() if turn < len(drafts)]
+    for number, draft in enumerate(in_turn[: len(body) // 2]):
+        if concerned >= target and number >= len(turns):
+            break
+        found.add(draft.key)
+        concerned += len(uses[draft.key])
     return found
 
 
@@ -611,7 +614,7 @@ def _make(items: int, departments: int, people: int, seed: int) -> _Made:
     general = _general_text()
     contents = _demo_items(offices, old, _random(seed, "demo"))
     others, faults = _items(planned, made_laws, general, _random(seed, "items"))
-    texts = [text for law in made_laws for text in (law.old, law.new) if text is not None]
+    texts = [text for law in made_laws for text in (law.old, law.new)]
     return _Made(
         departments=_department_rows(offices),
         people=_people_rows(persons, _random(seed, "posts")),

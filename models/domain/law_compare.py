@@ -28,6 +28,7 @@ FLOOR: Final = 0.5
 CERTAIN_FROM: Final = 0.8
 """A pair with different numbers below this similarity is to be checked by a person."""
 
+_EXTENDED_FROM: Final = 10  # characters; a shorter text stands within another by chance
 _SAME_NUMBER_BONUS: Final = 0.05
 _ORDER_BONUS: Final = 0.03
 _IGNORED: Final = re.compile(r"[\s\u00ad\u180e\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufeff]+")
@@ -85,7 +86,8 @@ def match_articles(old: Sequence[Article], new: Sequence[Article]) -> list[Artic
     """Every article of both texts in exactly one row, one to one, in the order of the new text.
 
     First equal texts (in order), then the assignment with the greatest total similarity above FLOOR; an equal number
-    and a place between the same neighbours tip the balance but never beat a clearly more similar article.
+    and a place between the same neighbours tip the balance but never beat a clearly more similar article. What is left
+    belongs together where number and most of the shorter text are the same: an article extended by paragraphs.
     """
     old_forms, new_forms = [normal_form(a.text) for a in old], [normal_form(a.text) for a in new]
     equal = _equal_texts(old, new, old_forms, new_forms)
@@ -166,7 +168,31 @@ def _similar_texts(
             value = float(similarity[row, column])
             certain = value >= CERTAIN_FROM or (bool(same_number[row, column]) and _no_rival(similarity, row, column))
             found[olds[row]] = (news[column], round(value, 4), certain)
+    return found | _extended_texts(old, new, old_forms, new_forms, set(olds) - set(found), set(news) - _places(found))
+
+
+def _extended_texts(
+    old: Sequence[Article],
+    new: Sequence[Article],
+    old_forms: list[str],
+    new_forms: list[str],
+    olds: set[int],
+    news: set[int],
+) -> dict[int, tuple[int, float, bool]]:
+    """Articles that kept their number and stand, extended or cut, within what is left: how much of the shorter one."""
+    by_number = {_key(new[j]): j for j in sorted(news, reverse=True)}
+    found: dict[int, tuple[int, float, bool]] = {}
+    for i in sorted(olds):
+        j = by_number.get(_key(old[i]))
+        if j is not None and min(len(old_forms[i]), len(new_forms[j])) >= _EXTENDED_FROM:
+            value = fuzz.partial_ratio(old_forms[i], new_forms[j]) / 100
+            if value >= CERTAIN_FROM:
+                found[i] = (by_number.pop(_key(old[i])), round(value, 4), value == 1.0)
     return found
+
+
+def _places(found: dict[int, tuple[int, float, bool]]) -> set[int]:
+    return {j for j, _, _ in found.values()}
 
 
 def _no_rival(similarity: Matrix, row: int, column: int) -> bool:

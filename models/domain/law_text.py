@@ -202,6 +202,7 @@ def _articles(lines: list[str]) -> list[Article]:
                 found.append((no, sub, [rest] if rest else []))
                 continue
         if _DIVISION.match(line) or _DIVISION_WORD.match(line) or _CONTENTS.match(line):
+            collecting = collecting and not line.startswith("#")  # a long heading may go on in the next line
             continue
         if _ANNEX.match(line) or _HEADING.match(line):
             collecting = False
@@ -228,7 +229,7 @@ def _article_head(line: str, last: int) -> tuple[int, int, str] | None:
 
 
 def _unmarked(line: str) -> str:
-    return line.replace("**", "").replace("__", "").strip(_BLANK)
+    return re.sub(r"\*\*|__|#{2,6} ?", "", line).strip(_BLANK)
 
 
 def _date_in_name(file_name: str) -> date | None:

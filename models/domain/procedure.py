@@ -16,8 +16,8 @@ from models.domain.vocabulary import STAGE_NAMES
 
 #: The order of stages in every procedure.
 ORDER = ("draft", "form", "countersign", "legality", "list", "naming", "approval", "coding", "publishing", "connecting")
-#: Stages at which silence is never consent.
-NEVER_SILENT = frozenset({"legality", "list", "naming", "approval"})
+#: The only stage at which silence may be consent, and only with a 依据.
+MAY_BE_SILENT = frozenset({"countersign"})
 #: Who decides, from low to high: department head, coordinator, government.
 APPROVERS = ("department", "coordinator", "government")
 RETURNING_STAGES = frozenset({"form", "legality", "list", "naming", "approval"})
@@ -62,11 +62,12 @@ class ProcedureVersion(BaseModel):
 
 
 def read_procedure(key: str, basis: str, stages: Iterable[Mapping[str, Any]]) -> ProcedureVersion:
-    """A procedure from its data. Raises `BadInput procedure_refused` where silence would be consent at a review."""
+    """A procedure from its data. Raises `BadInput procedure_refused` where silence would be consent and may not be."""
     rules = tuple(StageRule.model_validate(stage) for stage in stages)
     for rule in rules:
-        if rule.on_silence == "consent" and rule.code in NEVER_SILENT:
-            raise BadInput("procedure_refused", f"流程“{key}”未载入：{STAGE_NAMES[rule.code]}不得设为逾期视为同意。")
+        if rule.on_silence == "consent" and (rule.code not in MAY_BE_SILENT or not basis.strip()):
+            name = STAGE_NAMES.get(rule.code, rule.code)
+            raise BadInput("procedure_refused", f"流程“{key}”未载入：{name}不得设为逾期视为同意。")
     return ProcedureVersion(key=key, basis=basis, stages=tuple(sorted(rules, key=lambda rule: ORDER.index(rule.code))))
 
 

@@ -27,9 +27,9 @@ class Database:
     def __init__(self, url: str) -> None:
         self.url = url
         self.sqlite = url.startswith("sqlite")
-        memory = self.sqlite and (url in {"sqlite://", "sqlite:///:memory:"})
+        self.memory = self.sqlite and url in {"sqlite://", "sqlite:///:memory:"}
         options: dict[str, Any] = {}
-        if memory:
+        if self.memory:
             options = {"poolclass": StaticPool, "connect_args": {"check_same_thread": False}}
         elif self.sqlite:
             Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
@@ -74,7 +74,7 @@ class Database:
 
     def is_empty(self) -> bool:
         """Whether there is no schema yet: a reading command then answers with an empty list."""
-        if self.sqlite and ":memory:" not in self.url and not Path(self.url.removeprefix("sqlite:///")).exists():
+        if self.sqlite and not self.memory and not Path(self.url.removeprefix("sqlite:///")).exists():
             return True
         return not inspect(self.engine).has_table("change")
 

@@ -31,12 +31,15 @@ def enqueue(connection: Connection, *, notices: Sequence[Row], now: datetime, co
         known |= set(
             connection.execute(select(NOTICE.c.key).where(NOTICE.c.key.in_(keys[start : start + 500]))).scalars()
         )
-    fresh = [notice for notice in notices if notice["key"] not in known]
+    fresh: dict[str, Row] = {}
+    for notice in notices:
+        if notice["key"] not in known:
+            fresh.setdefault(str(notice["key"]), notice)
     if not fresh:
         return 0
     values = []
     leaves: dict[tuple[str, str | None], datetime] = {}
-    for notice in fresh:
+    for notice in fresh.values():
         subject = (notice["person_id"], notice.get("change_id"))
         at = now
         if notice["kind"] not in URGENT and subject[1] is not None and collect_minutes > 0:
@@ -72,14 +75,14 @@ def _leaves_at(connection: Connection, person_id: str, change_id: str, now: date
             and_(
                 NOTICE.c.person_id == person_id,
                 NOTICE.c.change_id == change_id,
-                NOTICE.c.state != "cancelled",
-                NOTICE.c.state != "held",
+                NOTICE.c.state.not_in(["cancelled", "held", "undeliverable"]),
             )
         )
     ).scalar()
     if last is None:
         return now
-    until: datetime = last + timedelta(minutes=minutes)
+    # The next try of one that could not be sent yet lies ahead: it holds back nothing longer than the collecting time.
+    until: datetime = min(last, now) + timedelta(minutes=minutes)
     return max(until, now)
 
 
@@ -102,6 +105,10 @@ def live_link(connection: Connection, *, person_id: str, change_id: str, key_id:
         LINK.c.revoked_at.is_(None),
     )
     found = rows(connection, select(LINK).where(where))
+    if not found or found[0]["expires_at"] <= now:
+        # Two deliverers may need a person's first link at the same moment: one makes it, the other finds it.
+        connection.execute(select(PERSON.c.id).where(PERSON.c.id == person_id).with_for_update(key_share=True))
+        found = rows(connection, select(LINK).where(where))
     expires = now + timedelta(days=LINK_DAYS)
     if found and found[0]["expires_at"] > now:
         return found[0]

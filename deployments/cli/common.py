@@ -1,0 +1,137 @@
+"""What all commands share: the home, JSON and sentences out, refusals as exit codes."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import traceback
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from models.settings import Settings
+    from models.store.database import Database
+
+REFUSED = 2
+
+
+def settings() -> Settings:
+    """The settings. Raises Unusable setting_invalid."""
+    from pydantic import ValidationError
+
+    from models.domain.errors import Unusable
+    from models.settings import Settings
+
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "SHIXIANG_" + ".".join(str(part) for part in first["loc"]).upper()
+        message = f"设置 {name} 的值“{first.get('input')}”不可用：{first['msg']}。"
+        raise Unusable("setting_invalid", message, setting=name) from None
+
+
+def readable() -> Database | None:
+    """Our data for a command that only reads; None where there is nothing yet, and nothing is created."""
+    from models.store.quick import reading
+
+    url = settings().business_url
+    with reading(url) as read:
+        if read.empty:
+            return None
+    from models.store.database import Database
+
+    return Database(url)
+
+
+def writable() -> Database:
+    """Our data for a command that writes, brought to the newest schema; the home is made where it is missing."""
+    from models.domain.errors import Unusable
+
+    chosen = settings()
+    try:
+        chosen.home_path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        message = f"数据目录 {chosen.home_path} 不能写入，未作任何改动，请检查权限和空间。"
+        raise Unusable("home_read_only", message, home=str(chosen.home_path)) from error
+    from models.store.database import Database
+    from models.store.migrate import migrate
+
+    db = Database(chosen.business_url)
+    migrate(db)
+    return db
+
+
+def nothing_loaded() -> NoReturn:
+    """The refusal of a command that needs data, in an empty home."""
+    from models.domain.errors import Unusable
+
+    raise Unusable("nothing_loaded", "数据目录中还没有数据，请先载入（`shixiang load`）。")
+
+
+def say(text: str = "") -> None:
+    """One line on stdout."""
+    print(text)
+
+
+def warn(text: str) -> None:
+    """One sentence on stderr."""
+    print(text, file=sys.stderr)
+
+
+def say_json(value: Any) -> None:
+    """A value as JSON on stdout."""
+    print(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def guarded(app: Callable[[], Any]) -> int:
+    """Run the command line; refusals and failures become one sentence and exit code 2."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that cannot show Chinese gets \\uXXXX, which is still JSON.
+        getattr(stream, "reconfigure", lambda **_: None)(errors="backslashreplace")
+    # What a part logs on the way is for the logs of the system; here the sentence is enough.
+    logging.getLogger("shixiang").addHandler(logging.NullHandler())
+    try:
+        app()
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else REFUSED if ended.code else 0
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 1
+    except Exception as error:
+        warn(_sentence(error))
+        return REFUSED
+    return 0
+
+
+def _sentence(error: Exception) -> str:
+    from models.domain.errors import Refusal
+
+    if isinstance(error, Refusal):
+        return error.message
+    words = str(getattr(error, "orig", error)).strip().split("\n")[0]
+    if type(error).__name__ == "OperationalError":
+        for mark, sentence in (
+            ("readonly", "数据目录不能写入，未作任何改动，请检查权限和空间。"),
+            ("disk is full", "磁盘空间不足，未作任何改动，请检查权限和空间。"),
+            ("locked", "数据库正忙，未作任何改动，请稍后再试。"),
+        ):
+            if mark in words:
+                return sentence
+        return f"数据库连不上或者不能使用：{words}。"
+    return f"没有完成：{type(error).__name__} {words}。{_kept(error)}"
+
+
+def _kept(error: Exception) -> str:
+    """Keep the traceback in the home's log, if there is a home."""
+    try:
+        home = settings().home_path
+        if not home.is_dir():
+            return ""
+        log = home / "cli.log"
+        with log.open("a", encoding="utf-8") as file:
+            file.write("".join(traceback.format_exception(error)) + "\n")
+    except Exception:
+        return ""
+    return f"详情见 {log}。"

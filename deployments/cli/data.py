@@ -1,0 +1,355 @@
+"""Commands about the office's data: load, law, items, people, calendar."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from deployments.cli.common import nothing_loaded, readable, say, say_json, settings, warn, writable
+
+if TYPE_CHECKING:
+    from models.intake.rows import Report
+
+Json = Annotated[bool, typer.Option("--json", help="只输出 JSON")]
+Paths = Annotated[list[Path], typer.Argument(help="文件或者文件夹")]
+_SHOWN = 20
+_CHANGES = {
+    "unchanged": "未改",
+    "amended": "修改",
+    "moved": "移条",
+    "moved_and_amended": "移条并修改",
+    "removed": "删除",
+    "added": "新增条文",
+}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command("load")(load)
+    for group, text, commands in (
+        ("law", "法规库：导入、列表、引用、对照、影响。", (("import", law_import), ("list", law_list), ("cite", law_cite),
+                                          ("diff", law_diff), ("impact", law_impact))),
+        ("items", "事项目录：列表、检查。", (("list", items_list), ("check", items_check))),
+        ("people", "人员。", (("list", people_list),)),
+        ("calendar", "工作日：推算期限、载入节假日安排。", (("due", calendar_due), ("load", calendar_load))),
+    ):  # fmt: skip
+        part = typer.Typer(help=text, no_args_is_help=True, rich_markup_mode=None)
+        for name, command in commands:
+            part.command(name)(command)
+        app.add_typer(part, name=group)
+
+
+# --- load ----------------------------------------------------------------------------------------------------------
+
+
+def load(
+    paths: Paths,
+    kind: Annotated[str | None, typer.Option(help="items、people、departments 或者 laws；不写则按内容识别")] = None,
+    replace_sample: Annotated[bool, typer.Option("--replace-sample", help="先清空示例数据")] = False,
+    as_json: Json = False,
+) -> None:
+    """载入部门、人员、法规、事项；重复载入不会重复。Load departments, people, laws, items.
+
+    \b
+    退出码 0 全部载入，1 有行未导入，2 有文件不能使用。
+    例 Example: shixiang load departments.csv people.csv items/ --json
+    """
+    _load(paths, kind, replace_sample, as_json)
+
+
+def _load(paths: Sequence[Path], kind: str | None, replace_sample: bool, as_json: bool) -> None:
+    from models import clock
+    from models.actions.load import load as verb
+
+    db = writable()
+    try:
+        loaded = verb(db, paths=paths, kind=kind, replace_sample=replace_sample, now=clock.now())
+    finally:
+        db.close()
+    if as_json:
+        say_json(loaded.as_json())
+    for report in loaded.files:
+        _tell(report, as_json)
+    if loaded.publication and not as_json:
+        say(f"发布批次 {loaded.publication}。")
+    raise typer.Exit(loaded.exit_code)
+
+
+def _tell(report: Report, as_json: bool) -> None:
+    """The counts on stdout, the refusals (and without JSON some warnings) on stderr."""
+    refusals = [problem for problem in report.problems if problem.level == "refusal"]
+    for problem in refusals[:_SHOWN]:
+        warn(problem.message if problem.row == 0 else f"{report.file} {problem.message}")
+    if as_json:
+        return
+    warnings = [problem for problem in report.problems if problem.level == "warning"]
+    for problem in warnings[:_SHOWN]:
+        warn(f"{report.file} {problem.message}")
+    for word, found in (("未导入", refusals), ("提示", warnings)):
+        if len(found) > _SHOWN:
+            warn(f"{report.file} {word}另有 {len(found) - _SHOWN} 处，用 --json 查看全部。")
+    say(
+        f"{report.file}：{report.rows} 行，载入 {report.taken + report.warned} 行（需核对 {report.warned}），"
+        f"未导入 {report.refused} 行；新增 {report.added}，变更 {report.changed}，未变 {report.unchanged}。"
+    )
+
+
+# --- law -----------------------------------------------------------------------------------------------------------
+
+
+def law_import(
+    paths: Paths,
+    replace_sample: Annotated[bool, typer.Option("--replace-sample", help="先清空示例数据")] = False,
+    as_json: Json = False,
+) -> None:
+    """导入法规文本（Markdown，文件名带文本日期）。Import texts of laws.
+
+    \b
+    例 Example: shixiang law import '保守国家秘密法(2024-02-27).md'
+    """
+    _load(paths, "laws", replace_sample, as_json)
+
+
+def law_list(as_json: Json = False) -> None:
+    """列出法规及其各次文本日期。List laws with the dates of their texts.
+
+    \b
+    例 Example: shixiang law list --json
+    """
+    from models.store import quick
+
+    with quick.reading(settings().business_url) as read:
+        found = quick.laws(read)
+    if as_json:
+        say_json(found)
+        return
+    for law in found:
+        say(f"《{law['title']}》 {'、'.join(law['editions'])}")
+
+
+def law_cite(text: Annotated[str, typer.Argument(help="含有引用的文字")], as_json: Json = False) -> None:
+    """识别文字中引用的法规条款。Read the citations in a text.
+
+    \b
+    例 Example: shixiang law cite '《中华人民共和国食品安全法》第三十五条第一款'
+    """
+    from models.domain.citation import format_citation, parse_citations
+
+    found = parse_citations(text)
+    if as_json:
+        say_json([{"text": format_citation(one), **one.model_dump(mode="json")} for one in found])
+        return
+    for one in found:
+        say(format_citation(one))
+
+
+Law = Annotated[str, typer.Argument(help="法规名称")]
+
+
+def law_diff(
+    law: Law,
+    from_version: Annotated[str, typer.Argument(metavar="FROM", help="旧文本日期")],
+    to_version: Annotated[str, typer.Argument(metavar="TO", help="新文本日期")],
+    as_json: Json = False,
+) -> None:
+    """逐条对照一部法规的两次文本。Compare two texts of a law, article by article.
+
+    \b
+    例 Example: shixiang law diff 保守国家秘密法 2010-04-29 2024-02-27
+    """
+    from models.domain.law_compare import match_articles
+    from models.store import laws
+
+    db = readable() or nothing_loaded()
+    try:
+        with db.reader() as connection:
+            old = laws.articles(connection, *_edition(connection, law, from_version))
+            new = laws.articles(connection, *_edition(connection, law, to_version))
+    finally:
+        db.close()
+    rows = [match.model_dump(mode="json") for match in match_articles(old, new)]
+    if as_json:
+        say_json(rows)
+        return
+    for row in rows:
+        before, after = _article(row["old"]), _article(row["new"])
+        mark = "" if row["certain"] else "（待人工核对）"
+        say(f"{before} → {after}  {_CHANGES[row['change']]}{mark}")
+
+
+def _edition(connection: Any, title: str, day: str) -> tuple[str, date]:
+    """The id of a law and the date of one of its texts. Raises Unknown law_unknown or law_version_unknown."""
+    from models.domain.errors import BadInput, Unknown
+    from models.store import laws
+
+    law = laws.law_by_title(connection, title)
+    if law is None:
+        message = f"法规库中没有《{title}》。请核对名称，或者先导入（`shixiang law import`）。"
+        raise Unknown("law_unknown", message, title=title)
+    try:
+        edition = date.fromisoformat(day)
+    except ValueError:
+        message = f"文本日期应写作 2024-02-27 的形式，现为“{day}”。"
+        raise BadInput("field_invalid", message, field="version") from None
+    known = laws.editions(connection, law.id)
+    if edition not in known:
+        dates = "、".join(one.isoformat() for one in known)
+        raise Unknown("law_version_unknown", f"《{law.title}》没有 {edition} 的文本，现有：{dates}。")
+    return law.id, edition
+
+
+def _article(article: dict[str, Any] | None) -> str:
+    if article is None:
+        return "—"
+    return f"第{article['no']}条" + (f"之{article['sub']}" if article["sub"] else "")
+
+
+def law_impact(
+    law: Law,
+    from_version: Annotated[str, typer.Argument(metavar="FROM", help="旧文本日期")],
+    to_version: Annotated[str | None, typer.Argument(metavar="[TO]", help="新文本日期；不写表示废止")] = None,
+    as_json: Json = False,
+) -> None:
+    """法规修改或者废止涉及哪些事项；不登记任何内容。Which items a law's change concerns.
+
+    \b
+    例 Example: shixiang law impact 保守国家秘密法 2010-04-29 2024-02-27 --json
+    """
+    from deployments.cli.changes import show_preview
+
+    params = {"title": f"{law} 影响分析", "law": law, "from_version": from_version, "to_version": to_version}
+    show_preview("law_change", params, as_json)
+
+
+# --- items ---------------------------------------------------------------------------------------------------------
+
+
+def items_list(
+    department: Annotated[str | None, typer.Option(help="部门编号、全称或者简称")] = None,
+    limit: Annotated[int | None, typer.Option(min=0, help="最多几项")] = None,
+    as_json: Json = False,
+) -> None:
+    """列出现行事项目录。List the catalogue as it stands.
+
+    \b
+    例 Example: shixiang items list --department 市民政局 --limit 20 --json
+    """
+    from models.store import quick
+
+    with quick.reading(settings().business_url) as read:
+        found = quick.items(read, department, limit)
+    if as_json:
+        say_json(found)
+        return
+    for item in found:
+        say(f"{item['code'] or '—'}  {item['name']}  {item['department']['name'] or '—'}")
+
+
+def items_check(as_json: Json = False) -> None:
+    """检查现行目录：缺少依据的事项，有误的编码。Check bases and codes of the catalogue.
+
+    \b
+    退出码 0 没有问题，1 有问题。
+    例 Example: shixiang items check --json
+    """
+    from models.domain.codes import code_problems
+    from models.store import quick
+
+    with quick.reading(settings().business_url) as read:
+        rows = quick.check(read)
+    problems: list[dict[str, Any]] = []
+    for code, name, kind, department, bases in rows:
+        reasons = [("code", reason) for reason in code_problems(code or "")]
+        if not bases and kind == "item":
+            reasons.append(("bases", f"事项“{name}”没有设定依据"))
+        problems += [
+            {"code": code, "name": name, "department": department, "field": field, "message": f"{reason}。"}
+            for field, reason in reasons
+        ]
+    if as_json:
+        say_json({"items": len(rows), "problems": problems})
+    else:
+        for problem in problems:
+            say(f"{problem['code'] or '—'} {problem['name']}：{problem['message']}")
+        say(f"共 {len(rows)} 项，发现 {len(problems)} 处问题。")
+    raise typer.Exit(1 if problems else 0)
+
+
+# --- people --------------------------------------------------------------------------------------------------------
+
+
+def people_list(as_json: Json = False) -> None:
+    """列出人员、部门和岗位。List people with department and roles.
+
+    \b
+    例 Example: shixiang people list --json
+    """
+    from models.store import quick
+
+    with quick.reading(settings().business_url) as read:
+        found = quick.people(read)
+    if as_json:
+        say_json(found)
+        return
+    for person in found:
+        department = (person["department"] or {}).get("name") or "—"
+        say(f"{person['id']}  {person['name']}  {person['email'] or '—'}  {department}  {', '.join(person['roles'])}")
+
+
+# --- calendar ------------------------------------------------------------------------------------------------------
+
+
+def calendar_due(
+    start: Annotated[str, typer.Argument(metavar="START", help="起算日，例如 2026-09-25；次一工作日为第 1 天")],
+    days: Annotated[int, typer.Argument(metavar="N", help="工作日数")],
+    as_json: Json = False,
+) -> None:
+    """推算 N 个工作日的期限。The due date after N working days.
+
+    \b
+    例 Example: shixiang calendar due 2026-09-25 5 --json
+    """
+    from models.domain.errors import BadInput
+    from models.reference.workdays import official_calendar
+    from models.store import quick
+
+    try:
+        first = date.fromisoformat(start)
+    except ValueError:
+        raise BadInput("field_invalid", f"“START”应为日期，例如 2026-09-25，现为“{start}”。", field="START") from None
+    if not 1 <= days <= 5000:
+        raise BadInput("field_invalid", f"“N”应为 1 至 5000 的整数，例如 5，现为“{days}”。", field="N")
+    with quick.reading(settings().business_url) as read:
+        loaded = quick.workdays(read)
+    due, provisional = official_calendar(loaded).add_workdays(first, days)
+    if as_json:
+        say_json({"due": due.isoformat(), "provisional": provisional})
+        return
+    say(due.isoformat())
+    if provisional:
+        warn(f"{due.year}年节假日安排尚未公布，该时限为暂定；公布并载入后自动重算并通知办理人。")
+
+
+def calendar_load(
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="CSV 或者 JSON")], as_json: Json = False
+) -> None:
+    """载入节假日安排：date,workday 两列，1 为工作日。Load an official arrangement of working days.
+
+    \b
+    例 Example: shixiang calendar load 2027.csv
+    """
+    from models.actions.load import load_calendar
+
+    db = writable()
+    try:
+        report = load_calendar(db, path=path)
+    finally:
+        db.close()
+    if as_json:
+        say_json({"files": [report.as_json()]})
+    _tell(report, as_json)
+    raise typer.Exit(1 if report.refused else 0)

@@ -1,0 +1,347 @@
+"""The command line as a user calls it: a home of its own, no system running, Prefect away."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+
+from deployments.cli import app
+from deployments.cli.common import guarded
+
+SHIXIANG = Path(sys.executable).with_name("shixiang")
+DEPARTMENTS = "id,full,short,uscc,level,region,superior\nd-1,示例市民政局,市民政局,,2,990000,\n"
+PEOPLE = (
+    "id,name,email,department,roles,level,region,from,to\n"
+    "p-1,周敏,zhou@shili.example,d-1,coordinator;drafter,2,990000,2020-01-01,\n"
+)
+ITEMS = "name,type,code,department,bases\n社会团体登记,01,990100001000,市民政局,《社会团体登记管理条例》第三条\n"
+LAWS = {
+    "社会团体登记管理条例(1998-10-25).md": "# 社会团体登记管理条例\n\n**第一条**　为了保障公民的结社自由，制定本条例。\n\n"
+    "**第三条**　成立社会团体，应当经其业务主管单位审查同意，并依照本条例的规定进行登记。\n",
+    "社会团体登记管理条例(2016-02-06).md": "# 社会团体登记管理条例\n\n**第一条**　为了保障公民的结社自由，制定本条例。\n\n"
+    "**第三条**　成立社会团体，应当依照本条例的规定向民政部门进行登记，不再审查。\n",
+}
+LAW_CHANGE = {
+    "title": "社团条例修订", "law": "社会团体登记管理条例", "from_version": "1998-10-25", "to_version": "2016-02-06",
+    "effective_on": None,
+}  # fmt: skip
+READING = (
+    ["items", "list"],
+    ["people", "list"],
+    ["law", "list"],
+    ["change", "list"],
+)
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a command answered."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return tmp_path / "home"
+
+
+@pytest.fixture(scope="module")
+def office(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with files, and a home with one department, one person, one item and one law in two versions."""
+    folder = tmp_path_factory.mktemp("office")
+    (folder / "files").mkdir()
+    for name, text in {"d.csv": DEPARTMENTS, "p.csv": PEOPLE, "i.csv": ITEMS, **LAWS}.items():
+        (folder / "files" / name).write_text(text, encoding="utf-8")
+    done = process(folder / "home", str(SHIXIANG), "load", str(folder / "files"))
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture
+def loaded(office: Path, tmp_path: Path) -> Path:
+    """A copy of that home, with the files beside it."""
+    shutil.copytree(office, tmp_path, dirs_exist_ok=True)
+    return tmp_path / "home"
+
+
+def environment(home: Path, **more: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("SHIXIANG_", "PREFECT_"))}
+    # Nobody listens on port 9 (discard): Prefect is away.
+    return {**kept, "SHIXIANG_HOME": str(home), "PREFECT_API_URL": "http://127.0.0.1:9/api", **more}
+
+
+def process(home: Path, *words: str) -> Done:
+    """A command in a process of its own, in the folder of its home."""
+    done = subprocess.run(
+        words, env=environment(home), cwd=home.parent, capture_output=True, text=True, timeout=60, check=False
+    )
+    return Done(done.returncode, done.stdout, done.stderr)
+
+
+def shixiang(home: Path, *words: str, stdin: str = "", folder: Path | None = None, **more: str) -> Done:
+    """The same inside this process, which has imported everything already."""
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        mock.patch.dict(os.environ, environment(home, **more), clear=True),
+        mock.patch.object(sys, "argv", ["shixiang", *words]),
+        mock.patch.object(sys, "stdin", io.StringIO(stdin)),
+        contextlib.chdir(folder or home.parent),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        code = guarded(app)
+    return Done(code, out.getvalue(), err.getvalue())
+
+
+def answer(home: Path, *words: str, stdin: str = "") -> Any:
+    """The JSON of a command that must succeed."""
+    done = shixiang(home, *words, "--json", stdin=stdin)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def imported(home: Path, *words: str) -> set[str]:
+    """The top-level modules a command imports."""
+    code = (
+        "import sys\nfrom deployments.cli import app\nsys.argv = ['shixiang', *sys.argv[1:]]\n"
+        "try:\n    app()\nexcept SystemExit:\n    pass\nfinally:\n"
+        "    print(','.join(sorted({name.split('.')[0] for name in sys.modules})), file=sys.stderr)\n"
+    )
+    done = process(home, sys.executable, "-c", code, *words)
+    return set(done.stderr.strip().split("\n")[-1].split(","))
+
+
+# --- an empty home -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("words", READING, ids=" ".join)
+def test_a_reading_command_answers_an_empty_home_with_an_empty_list_and_creates_nothing(
+    home: Path, words: list[str]
+) -> None:
+    assert answer(home, *words) == []
+    assert not home.exists()
+
+
+@pytest.mark.parametrize("words", READING, ids=" ".join)
+def test_a_reading_command_imports_neither_prefect_nor_alembic(loaded: Path, words: list[str]) -> None:
+    modules = imported(loaded, *words, "--json")
+    assert "typer" in modules
+    assert not {"prefect", "alembic"} & modules
+
+
+def test_loading_and_starting_import_no_prefect(loaded: Path) -> None:
+    (loaded.parent / "params.json").write_text(json.dumps(LAW_CHANGE), encoding="utf-8")
+    assert "prefect" not in imported(loaded, "load", str(loaded.parent / "files"))
+    modules = imported(loaded, "change", "start", "law_change", "--params", "params.json", "--by", "p-1")
+    assert "httpx2" in modules
+    assert "prefect" not in modules
+    assert len(answer(loaded, "change", "list")) == 1
+
+
+@pytest.mark.parametrize("words", [["--help"], ["items", "list"], ["people", "list"], ["change", "list"]], ids=" ".join)
+def test_help_and_short_reads_start_within_half_a_second(loaded: Path, words: list[str]) -> None:
+    def once() -> float:
+        start = time.perf_counter()
+        assert process(loaded, str(SHIXIANG), *words).returncode == 0
+        return time.perf_counter() - start
+
+    assert min(once() for _ in range(3)) < 0.5
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["load"], ["law", "import"], ["law", "list"], ["law", "cite"], ["law", "diff"], ["law", "impact"],
+     ["items", "list"], ["items", "check"], ["people", "list"], ["calendar", "due"], ["calendar", "load"],
+     ["change", "preview"], ["change", "start"], ["change", "show"], ["change", "list"], ["change", "withdraw"], ["up"]],
+    ids=" ".join,
+)  # fmt: skip
+def test_every_command_has_a_help_with_an_example(home: Path, words: list[str]) -> None:
+    done = shixiang(home, *words, "--help")
+    assert done.returncode == 0
+    assert f"例 Example: shixiang {' '.join(words)}" in done.stdout
+
+
+# --- load ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_load_reports_each_file_and_a_second_one_adds_nothing(loaded: Path) -> None:
+    report = answer(loaded, "load", str(loaded.parent / "files"))
+    assert {file["kind"] for file in report["files"]} == {"departments", "people", "items", "laws"}
+    assert [(file["added"], file["changed"], file["unchanged"]) for file in report["files"]] == [(0, 0, 1)] * 5
+    keys = ["file", "kind", "rows", "taken", "warned", "refused", "added", "changed", "unchanged", "problems"]
+    assert list(report["files"][0]) == keys
+
+
+def test_a_refused_row_is_exit_code_one_and_named_on_stderr(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "d.csv").write_text(DEPARTMENTS + ",示例市档案局,,,,,\n", encoding="utf-8")
+    done = shixiang(home, "load", "d.csv", "--json")
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["files"][0]["refused"] == 1
+    assert done.stderr == "d.csv 第 3 行“id”：未填写，该行未导入，其他行不受影响。\n"
+
+
+def test_a_missing_file_is_exit_code_two_and_the_others_are_loaded(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "d.csv").write_text(DEPARTMENTS, encoding="utf-8")
+    done = shixiang(home, "load", "none.csv", "d.csv", "--json")
+    assert done.returncode == 2
+    assert [file["added"] for file in json.loads(done.stdout)["files"]] == [0, 1]
+    assert done.stderr.startswith("none.csv 不存在或者无法读取：没有这个文件")
+
+
+def test_a_home_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    (tmp_path / "d.csv").write_text(DEPARTMENTS, encoding="utf-8")
+    done = shixiang(tmp_path / "file" / "home", "load", "d.csv", folder=tmp_path)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "不能写入，未作任何改动" in done.stderr
+
+
+def test_a_setting_that_cannot_be_used_is_one_sentence_that_names_it(home: Path) -> None:
+    done = shixiang(home, "items", "list", SHIXIANG_PORTAL_PORT="x")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "SHIXIANG_PORTAL_PORT" in done.stderr
+
+
+def test_an_unexpected_failure_is_one_sentence_and_its_traceback_stays_in_the_home(loaded: Path) -> None:
+    (loaded / "shixiang.db").write_bytes(b"not a database" * 1000)
+    for name in ("shixiang.db-wal", "shixiang.db-shm"):
+        (loaded / name).unlink(missing_ok=True)
+    done = shixiang(loaded, "items", "list")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert "Traceback" not in done.stderr
+    assert "Traceback" in (loaded / "cli.log").read_text(encoding="utf-8")
+
+
+# --- reading -------------------------------------------------------------------------------------------------------
+
+
+def test_items_and_people_have_the_keys_scripts_depend_on(loaded: Path) -> None:
+    department = {"id": "d-1", "name": "市民政局"}
+    item = {"code": "990100001000", "name": "社会团体登记", "type": "01", "department": department}
+    assert answer(loaded, "items", "list", "--department", "市民政局", "--limit", "1") == [item]
+    assert answer(loaded, "items", "list", "--limit", "0") == []
+    person = {"id": "p-1", "name": "周敏", "email": "zhou@shili.example", "department": department}
+    [found] = answer(loaded, "people", "list")
+    assert {**found, "roles": sorted(found["roles"])} == {**person, "roles": ["coordinator", "drafter"]}
+
+
+def test_a_check_names_items_without_a_basis_and_faulty_codes(loaded: Path, tmp_path: Path) -> None:
+    assert shixiang(loaded, "items", "check").returncode == 0
+    bad = "name,type,code,department\n烟花爆竹许可,01,99010000200,市民政局\n"
+    (tmp_path / "bad.csv").write_text(bad, encoding="utf-8")
+    shixiang(loaded, "load", str(tmp_path / "bad.csv"))
+    done = shixiang(loaded, "items", "check", "--json")
+    found = json.loads(done.stdout)
+    assert (done.returncode, found["items"]) == (1, 2)
+    assert [(problem["code"], problem["field"]) for problem in found["problems"]] == [
+        ("99010000200", "code"),
+        ("99010000200", "bases"),
+    ]
+
+
+def test_a_due_date_counts_from_the_next_working_day_and_says_when_it_is_provisional(home: Path) -> None:
+    assert answer(home, "calendar", "due", "2026-09-30", "1") == {"due": "2026-10-08", "provisional": False}
+    assert answer(home, "calendar", "due", "2026-12-31", "1") == {"due": "2027-01-01", "provisional": True}
+    done = shixiang(home, "calendar", "due", "morgen", "1")
+    assert (done.returncode, done.stderr) == (2, "“START”应为日期，例如 2026-09-25，现为“morgen”。\n")
+
+
+def test_an_arrangement_that_was_loaded_moves_the_due_date(home: Path, tmp_path: Path) -> None:
+    days = "date,workday\n" + "".join(f"2027-01-0{day},0\n" for day in range(1, 4)) + "2027-02-10,0\n"
+    (tmp_path / "2027.csv").write_text(days, encoding="utf-8")
+    report = answer(home, "calendar", "load", "2027.csv")["files"][0]
+    assert (report["added"], report["changed"], report["unchanged"]) == (4, 0, 0)
+    assert answer(home, "calendar", "due", "2026-12-31", "1") == {"due": "2027-01-04", "provisional": False}
+
+
+def test_citations_are_read_from_a_text(home: Path) -> None:
+    [found] = answer(home, "law", "cite", "《中华人民共和国食品安全法》第三十五条第一款")
+    assert (found["title"], found["article"], found["paragraph"]) == ("中华人民共和国食品安全法", 35, 1)
+
+
+def test_two_texts_of_a_law_are_compared_and_their_impact_is_shown(loaded: Path) -> None:
+    words = ("社会团体登记管理条例", "1998-10-25", "2016-02-06")
+    assert [(row["old"]["no"], row["change"]) for row in answer(loaded, "law", "diff", *words)] == [
+        (1, "unchanged"),
+        (3, "amended"),
+    ]
+    impact = answer(loaded, "law", "impact", *words)
+    assert [(row["code"], row["outcomes"]) for row in impact["rows"]] == [("990100001000", ["change_basis"])]
+    assert [row["outcomes"] for row in answer(loaded, "law", "impact", *words[:2])["rows"]] == [["cancel"]]
+    done = shixiang(loaded, "law", "diff", "社会团体登记管理条例", "1998-10-25", "2020-01-01")
+    assert (done.returncode, "现有：1998-10-25、2016-02-06" in done.stderr) == (2, True)
+
+
+# --- changes -------------------------------------------------------------------------------------------------------
+
+
+def test_a_change_is_started_with_prefect_away_and_the_same_one_again_answers_with_it(loaded: Path) -> None:
+    words = ("change", "start", "law_change", "--params", "-", "--by", "周敏", "--json")
+    first = shixiang(loaded, *words, stdin=json.dumps(LAW_CHANGE))
+    assert first.returncode == 0
+    made = json.loads(first.stdout)
+    assert (list(made), made["flow_run_id"], made["existing"]) == (
+        ["id", "number", "flow_run_id", "existing"],
+        None,
+        False,
+    )
+    assert first.stderr == f"变更 {made['number']} 已登记。流程引擎目前连不上，连上后自动开始，不必重复提交。\n"
+    again = json.loads(shixiang(loaded, *words, stdin=json.dumps(LAW_CHANGE)).stdout)
+    assert again == {**made, "existing": True}
+    other = json.loads(shixiang(loaded, *words, "--again", stdin=json.dumps(LAW_CHANGE)).stdout)
+    assert (other["existing"], other["id"] == made["id"]) == (False, False)
+
+
+def test_a_change_is_shown_listed_and_withdrawn(loaded: Path) -> None:
+    made = answer(loaded, "change", "start", "law_change", "--params", "-", "--by", "p-1", stdin=json.dumps(LAW_CHANGE))
+    shown = answer(loaded, "change", "show", made["id"])
+    assert (shown["number"], shown["state"], shown["sheets"]) == (made["number"], "open", [])
+    assert [change["id"] for change in answer(loaded, "change", "list", "--state", "open")] == [made["id"]]
+    gone = answer(loaded, "change", "withdraw", made["number"], "--by", "p-1", "--reason", "重复发起")
+    assert gone == {"id": made["id"], "number": made["number"], "state": "withdrawn"}
+    assert answer(loaded, "change", "list", "--state", "open") == []
+
+
+def test_a_preview_writes_nothing(loaded: Path) -> None:
+    found = answer(loaded, "change", "preview", "law_change", "--params", "-", stdin=json.dumps(LAW_CHANGE))
+    assert (found["count"], found["rows"][0]["code"]) == (1, "990100001000")
+    assert answer(loaded, "change", "list") == []
+
+
+@pytest.mark.parametrize(
+    ("params", "by", "sentence"),
+    [
+        ("{", "p-1", "不是完整的 JSON"),
+        ("[]", "p-1", "应为一个 JSON 对象"),
+        (json.dumps({**LAW_CHANGE, "law": "无此条例"}), "p-1", "法规库中没有《无此条例》"),
+        (json.dumps({**LAW_CHANGE, "from_version": "x"}), "p-1", "“from_version”填写有误"),
+        (json.dumps(LAW_CHANGE), "无此人", "没有“无此人”，或者有多人同名"),
+    ],
+)
+def test_a_start_that_cannot_be_is_one_sentence_and_nothing_is_registered(
+    loaded: Path, params: str, by: str, sentence: str
+) -> None:
+    done = shixiang(loaded, "change", "start", "law_change", "--params", "-", "--by", by, "--json", stdin=params)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert sentence in done.stderr
+    assert answer(loaded, "change", "list") == []
+
+
+def test_a_change_nobody_knows_is_one_sentence(loaded: Path, tmp_path: Path) -> None:
+    for where in (tmp_path / "empty", loaded):
+        done = shixiang(where, "change", "show", "2026-0099")
+        assert (done.returncode, done.stderr) == (2, "没有编号为 2026-0099 的变更。\n")
