@@ -427,7 +427,7 @@ def _matrix(
         members = [line for line in lines if line["sheet_id"] == sheet["id"] and line["state"] != "removed"]
         own = stages[(sheet["procedure_key"], sheet["procedure_no"])]
         cells = [_cell(held, sheet, code, own, members, clock) for code in columns]
-        names = "、".join(OUTCOME_NAMES.get(code, code) for code in sheet["procedure_key"].split("+"))
+        names = "、".join(OUTCOME_NAMES[code].short for code in sheet["procedure_key"].split("+"))
         body.append({"sheet": sheet, "procedure": names, "count": len(members), "cells": cells})
     return {
         "columns": [{"code": c, "name": "赋码发布" if c == "publishing" else STAGE_NAMES[c]} for c in columns],
