@@ -34,7 +34,7 @@ from models.store.change import (
     Case,
     Row,
     Wake,
-    adjustments,
+    adjustments_of_step,
     change_row,
     chunks,
     drafters,
@@ -43,11 +43,10 @@ from models.store.change import (
     proposals_before_round,
     rows,
     standing_proposals,
-    step_lines,
     wake_of,
 )
 from models.store.database import Database
-from models.store.sql import table
+from models.store.sql import among, table
 from models.tables import Request, new_id
 
 REQUEST = table(Request)
@@ -136,12 +135,7 @@ def _person_json(connection: Connection, person_id: str | None) -> dict[str, str
 
 
 def _assignment(connection: Connection, change: Row, row: Row, now: datetime) -> dict[str, Any]:
-    lines = step_lines(connection, [row["step_id"]])[row["step_id"]]
-    order = {line["adjustment_id"]: number for number, line in enumerate(lines)}
-    members = [
-        a for a in adjustments(connection, change_id=change["id"]) if a["id"] in order and a["state"] != "removed"
-    ]
-    members.sort(key=lambda a: order[a["id"]])
+    members = adjustments_of_step(connection, row["step_id"])
     proposals = standing_proposals(connection, [a["id"] for a in members])
     returned = proposals_before_round(connection, [a["id"] for a in members], row["round"]) if row["round"] > 1 else {}
     bases = versions_by_id(connection, [a["base_version_id"] for a in members if a["base_version_id"]])
@@ -235,7 +229,7 @@ def _remarks(connection: Connection, adjustment_ids: Sequence[str]) -> dict[str,
             select(DECISION_LINE, DECISION.c.person_id, DECISION.c.at, DECISION.c.comment, STEP.c.stage, STEP.c.state)
             .join(DECISION, DECISION.c.id == DECISION_LINE.c.decision_id)
             .join(STEP, STEP.c.id == DECISION.c.step_id)
-            .where(DECISION_LINE.c.adjustment_id.in_(part))
+            .where(among(DECISION_LINE.c.adjustment_id, part))
             .order_by(DECISION.c.at)
         )
         for row in rows(connection, query):
@@ -355,10 +349,7 @@ class _Hand:
     def take(self, said: DecisionIn) -> dict[str, Any]:
         """Check and record one decision."""
         assignment, step = self._find(said)
-        lines = step_lines(self.connection, [step["id"]])[step["id"]]
-        ids = [line["adjustment_id"] for line in lines]
-        by_id = {a["id"]: a for a in adjustments(self.connection, change_id=self.case.id) if a["id"] in set(ids)}
-        members = [by_id[i] for i in ids if by_id[i]["state"] != "removed"]
+        members = adjustments_of_step(self.connection, step["id"])
         _check_verdicts(step["stage"], said, {a["id"] for a in members})
         self._check_four_eyes(step, members)
         proposals = standing_proposals(self.connection, [a["id"] for a in members])

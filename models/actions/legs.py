@@ -32,6 +32,7 @@ from models.store.change import (
     Case,
     Row,
     adjustments,
+    adjustments_of_step,
     assignments,
     decisions,
     drop_rungs,
@@ -40,13 +41,13 @@ from models.store.change import (
     insert_rows,
     next_moment,
     procedure_no,
+    quiet_sheets,
     rows,
     said_between,
     set_adjustments,
     set_sheet,
     set_step,
     sheets,
-    step_lines,
     steps,
 )
 from models.store.database import Database
@@ -327,9 +328,10 @@ def _confirmed(room: Room, lines: Sequence[Row]) -> None:
 
 
 def _moving_sheets(db: Database, change_id: str) -> list[str]:
-    """Sheets that are open, in order; a stuck one too, its move looks at the clock."""
+    """Open sheets to which something came, in order; a stuck one too, its move looks at the clock."""
     with db.reader() as connection:
-        return [sheet["id"] for sheet in sheets(connection, change_id) if sheet["state"] == "open"]
+        quiet = quiet_sheets(connection, change_id)
+        return [s["id"] for s in sheets(connection, change_id) if s["state"] == "open" and s["id"] not in quiet]
 
 
 def _move(room: Room, sheet_id: str, tally: Tally) -> None:
@@ -379,8 +381,7 @@ def _tell(room: Room, rung: Row) -> None:
     sheet = None
     if step["sheet_id"]:
         sheet = rows(room.connection, select(SHEET).where(SHEET.c.id == step["sheet_id"]))[0]
-    ids = [line["adjustment_id"] for line in step_lines(room.connection, [step["id"]])[step["id"]]]
-    lines = [row for row in adjustments(room.connection, change_id=room.case.id) if row["id"] in set(ids)]
+    lines = adjustments_of_step(room.connection, step["id"])
     waiting = [row for row in assignments(room.connection, [step["id"]])[step["id"]] if row["state"] == "open"]
     for person in waiting:
         _tell_one(room, rung, step, sheet, lines, person)

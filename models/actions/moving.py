@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, time
 from typing import Any
 
-from sqlalchemy import insert, update
+from sqlalchemy import insert
 
 from models.actions.opening import Room, open_stage
 from models.domain.deadlines import SHANGHAI, redraft_days
@@ -15,10 +15,10 @@ from models.domain.procedure import ProcedureVersion, StageRule
 from models.domain.review import SENT_BACK, Seat, fate, line_remark, line_verdict, rule_met
 from models.domain.vocabulary import STAGE_NAMES, VERDICT_RECORD
 from models.store.change import (
-    ADJUSTMENT,
     SHEET,
     Row,
     adjustments,
+    approve_lines,
     assignments,
     close_assignments,
     decisions,
@@ -265,13 +265,7 @@ def _approve(room: Room, sheet: Row, lines: Sequence[Row]) -> None:
     """The last required stage has passed: declined lines end, the others wait for their effective moment."""
     declined = [line["id"] for line in lines if line["declined"]]
     set_adjustments(room.connection, declined, state="declined")
-    for line in lines:
-        if not line["declined"] and line["state"] in {"in_review", "approved"}:
-            room.connection.execute(
-                update(ADJUSTMENT)
-                .where(ADJUSTMENT.c.id == line["id"])
-                .values(state="scheduled", approved_hash=line["revision"], effective_at=effective_moment(room))
-            )
+    approve_lines(room.connection, [line["id"] for line in lines if not line["declined"]], effective_moment(room))
     sheet["state"] = "waiting" if len(declined) < len(lines) else "done"
     set_sheet(room.connection, sheet["id"], state=sheet["state"])
     room.case.log("审批通过", about=sheet["id"], count=len(lines) - len(declined), declined=len(declined))

@@ -13,7 +13,7 @@ from sqlalchemy import and_, select
 
 from models.actions.opening import Room
 from models.domain.codes import next_basic_code
-from models.domain.content import ItemContent, content_hash
+from models.domain.content import ItemContent, dumped_hash
 from models.domain.deadlines import SHANGHAI
 from models.store import catalogue, office
 from models.store.change import (
@@ -21,11 +21,11 @@ from models.store.change import (
     DECISION,
     STEP,
     Row,
-    adjustments,
+    due_lines,
     insert_rows,
     set_adjustments,
     set_sheet,
-    sheets,
+    settled_sheets,
     standing_proposals,
 )
 from models.store.publication import new_publication
@@ -39,11 +39,7 @@ TERMINAL = frozenset({"published", "declined", "rejected", "removed"})
 
 def publish_due(room: Room) -> None:
     """Publish what is scheduled and due; repeating is harmless, what is published is no longer scheduled."""
-    due = [
-        row
-        for row in adjustments(room.connection, change_id=room.case.id)
-        if row["state"] == "scheduled" and row["effective_at"] <= room.case.now
-    ]
+    due = due_lines(room.connection, room.case.id, room.case.now)
     if not due:
         return
     proposals = standing_proposals(room.connection, [row["id"] for row in due])
@@ -89,11 +85,12 @@ def _publish(room: Room, good: Sequence[Row], proposals: dict[str, Row]) -> None
         item_id = row["item_id"] or _new_item(room, row, body)
         owner[item_id] = row["id"]
         content = ItemContent.model_validate(body)
+        dumped = content.model_dump(mode="json")
         department_id = content.department if content.department in departments else row["department_id"]
         versions.append(
             catalogue.NewVersion(
                 item_id=item_id,
-                content=content.model_dump(mode="json"),
+                content=dumped,
                 name=content.name,
                 type=content.type,
                 code=content.code,
@@ -102,7 +99,7 @@ def _publish(room: Room, good: Sequence[Row], proposals: dict[str, Row]) -> None
                 state="cancelled" if "cancel" in row["outcomes"].split("+") else "active",
                 adjustment_id=row["id"],
                 legal_since=None,
-                hash=content_hash(content),
+                hash=dumped_hash(dumped),
             )
         )
     catalogue.write_versions(
@@ -189,8 +186,5 @@ def _tell_blocked(room: Room, blocked: dict[str, str], published: int) -> None:
 
 
 def _settle_sheets(room: Room) -> None:
-    for sheet in sheets(room.connection, room.case.id):
-        if sheet["state"] == "waiting":
-            lines = adjustments(room.connection, sheet_id=sheet["id"])
-            if all(line["state"] in TERMINAL for line in lines):
-                set_sheet(room.connection, sheet["id"], state="done")
+    for sheet_id in settled_sheets(room.connection, room.case.id, TERMINAL):
+        set_sheet(room.connection, sheet_id, state="done")

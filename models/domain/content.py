@@ -165,7 +165,12 @@ REQUIRED = ("name", "type", "department")
 
 def content_hash(content: ItemContent) -> str:
     """sha256 (64 hex digits) of the content's JSON with sorted keys, without blanks, in UTF-8."""
-    text = json.dumps(content.model_dump(mode="json"), ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return dumped_hash(content.model_dump(mode="json"))
+
+
+def dumped_hash(dumped: Mapping[str, Any]) -> str:
+    """`content_hash` of a content that is JSON already."""
+    text = json.dumps(dumped, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 

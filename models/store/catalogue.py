@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, case, func, insert, or_, select, update
 
 from models.domain.law_text import canonical_title
-from models.store.sql import table
+from models.store.sql import among, table
 from models.tables import (
     Basis,
     Code,
@@ -34,7 +34,7 @@ PUBLICATION = table(Publication)
 LINE = table(PublicationLine)
 
 #: How many ids one `in` takes: SQLite allows 32,766 variables, short statements are parsed faster.
-CHUNK = 500
+CHUNK = 20_000
 STANDING: ColumnElement[bool] = and_(VERSION.c.valid_to.is_(None), VERSION.c.superseded_at.is_(None))
 #: The derived lists of this release: name to the item type they hold.
 LISTS: dict[str, str] = {"行政许可事项清单": "01"}
@@ -127,7 +127,7 @@ def current_versions(connection: Connection, item_ids: Sequence[str]) -> dict[st
     """The standing versions of items by item id; an item without one is left out."""
     found: dict[str, VersionRow] = {}
     for some in chunks(list(item_ids)):
-        for row in connection.execute(_versions().where(and_(STANDING, VERSION.c.item_id.in_(some)))):
+        for row in connection.execute(_versions().where(and_(STANDING, among(VERSION.c.item_id, some)))):
             found[row.item_id] = VersionRow(*row)
     return found
 
@@ -136,7 +136,7 @@ def versions_by_id(connection: Connection, version_ids: Sequence[str]) -> dict[s
     """Versions by their own ids, whether they stand or not: what an adjustment was based on."""
     found: dict[str, VersionRow] = {}
     for part in chunks(sorted(set(version_ids))):
-        for row in connection.execute(_versions().where(VERSION.c.id.in_(part))).mappings():
+        for row in connection.execute(_versions().where(among(VERSION.c.id, part))).mappings():
             found[row["id"]] = VersionRow(**row)
     return found
 
@@ -246,7 +246,7 @@ def write_versions(
 def _make_items(connection: Connection, versions: Sequence[NewVersion]) -> None:
     known: set[str] = set()
     for some in chunks([version.item_id for version in versions]):
-        known |= set(connection.execute(select(ITEM.c.id).where(ITEM.c.id.in_(some))).scalars())
+        known |= set(connection.execute(select(ITEM.c.id).where(among(ITEM.c.id, some))).scalars())
     values = [
         {
             "id": version.item_id,
@@ -272,23 +272,23 @@ def _end_standing(connection: Connection, ids: Sequence[str], effective_at: date
     for some in chunks(ids):
         query = (
             select(VERSION.c.id, VERSION.c.item_id, VERSION.c.valid_from)
-            .where(and_(VERSION.c.item_id.in_(some), VERSION.c.superseded_at.is_(None), later))
+            .where(and_(among(VERSION.c.item_id, some), VERSION.c.superseded_at.is_(None), later))
             .order_by(VERSION.c.no)
         )
         for version_id, item_id, valid_from in connection.execute(query):
             old[item_id] = version_id
             (ended if valid_from < effective_at else replaced).append(version_id)
     for some in chunks(ended):
-        connection.execute(update(VERSION).where(VERSION.c.id.in_(some)).values(valid_to=effective_at))
+        connection.execute(update(VERSION).where(among(VERSION.c.id, some)).values(valid_to=effective_at))
     for some in chunks(replaced):
-        connection.execute(update(VERSION).where(VERSION.c.id.in_(some)).values(superseded_at=now))
+        connection.execute(update(VERSION).where(among(VERSION.c.id, some)).values(superseded_at=now))
     return old
 
 
 def _last_numbers(connection: Connection, ids: Sequence[str]) -> dict[str, int]:
     last: dict[str, int] = {}
     for some in chunks(ids):
-        query = select(VERSION.c.item_id, func.max(VERSION.c.no)).where(VERSION.c.item_id.in_(some))
+        query = select(VERSION.c.item_id, func.max(VERSION.c.no)).where(among(VERSION.c.item_id, some))
         last.update({key: value for key, value in connection.execute(query.group_by(VERSION.c.item_id))})
     return last
 
@@ -371,7 +371,7 @@ def _keep_codes(connection: Connection, versions: Sequence[NewVersion]) -> None:
     coded = {(v.code, v.item_id): "retired" if v.state == "cancelled" else "in_use" for v in versions if v.code}
     known: dict[tuple[str, str], str] = {}
     for some in chunks(sorted({code for code, _ in coded})):
-        for value, item_id, state in connection.execute(select(CODE).where(CODE.c.value.in_(some))):
+        for value, item_id, state in connection.execute(select(CODE).where(among(CODE.c.value, some))):
             known[(value, item_id)] = state
     fresh = [
         {"value": code, "item_id": item_id, "state": state}
@@ -425,7 +425,9 @@ def _members(connection: Connection, name: str, when: ColumnElement[bool]) -> li
         .where(and_(v.type == LISTS[name], v.state == "active", when))
         .order_by(v.code, v.name, v.item_id)
     )  # fmt: skip
-    found = [dict(row) for row in connection.execute(query).mappings()]
+    result = connection.execute(query)
+    names = list(result.keys())
+    found = [dict(zip(names, row, strict=True)) for row in result]
     own = [row for row in found if row["kind"] == "item"]
     members = own or found
     for row in members:

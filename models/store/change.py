@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, func, insert, select, update
+from sqlalchemy import Connection, and_, case, func, insert, select, update
 
 from models.domain.errors import Unknown
-from models.store.sql import table
+from models.store.sql import among, table
 from models.tables import (
     Adjustment,
     Assignment,
@@ -40,11 +40,13 @@ Row = dict[str, Any]
 
 def rows(connection: Connection, query: Any) -> list[Row]:
     """The rows of a query as plain dicts."""
-    return [dict(row) for row in connection.execute(query).mappings()]
+    result = connection.execute(query)
+    names = list(result.keys())
+    return [dict(zip(names, row, strict=True)) for row in result]
 
 
-def chunks(values: Sequence[str], size: int = 500) -> Iterable[Sequence[str]]:
-    """The values in portions a database takes in one `in (…)`."""
+def chunks(values: Sequence[str], size: int = 20_000) -> Iterable[Sequence[str]]:
+    """The values in portions one statement takes."""
     for start in range(0, len(values), size):
         yield values[start : start + size]
 
@@ -180,6 +182,45 @@ def adjustments(connection: Connection, *, change_id: str | None = None, sheet_i
     return rows(connection, query)
 
 
+def due_lines(connection: Connection, change_id: str, now: datetime) -> list[Row]:
+    """The adjustments of a change whose moment has come, in order."""
+    where = and_(
+        ADJUSTMENT.c.change_id == change_id, ADJUSTMENT.c.state == "scheduled", ADJUSTMENT.c.effective_at <= now
+    )
+    return rows(connection, select(ADJUSTMENT).where(where).order_by(ADJUSTMENT.c.ord, ADJUSTMENT.c.id))
+
+
+def settled_sheets(connection: Connection, change_id: str, terminal: Collection[str]) -> list[str]:
+    """Sheets that wait for publication though all their lines have a final state."""
+    open_line = select(ADJUSTMENT.c.id).where(ADJUSTMENT.c.sheet_id == SHEET.c.id, ADJUSTMENT.c.state.not_in(terminal))
+    query = select(SHEET.c.id).where(SHEET.c.change_id == change_id, SHEET.c.state == "waiting", ~open_line.exists())
+    return list(connection.execute(query).scalars())
+
+
+def adjustments_of_step(connection: Connection, step_id: str) -> list[Row]:
+    """The adjustments a step puts before its people, in their order there; removed ones are left out."""
+    query = (
+        select(ADJUSTMENT)
+        .join(LINE, LINE.c.adjustment_id == ADJUSTMENT.c.id)
+        .where(and_(LINE.c.step_id == step_id, ADJUSTMENT.c.state != "removed"))
+        .order_by(LINE.c.ord, ADJUSTMENT.c.ord)
+    )
+    return rows(connection, query)
+
+
+def quiet_sheets(connection: Connection, change_id: str) -> set[str]:
+    """Sheets with an open step of which nothing came: no decision on an open step, no line taken out, no fault."""
+    decided = select(DECISION.c.step_id).where(DECISION.c.step_id == STEP.c.id, DECISION.c.undone_at.is_(None)).exists()
+    taken = select(ADJUSTMENT.c.id).where(ADJUSTMENT.c.sheet_id == SHEET.c.id, ADJUSTMENT.c.state == "removed").exists()
+    query = (
+        select(STEP.c.sheet_id, func.max(case((decided, 1), else_=0)))
+        .join(SHEET, SHEET.c.id == STEP.c.sheet_id)
+        .where(STEP.c.change_id == change_id, STEP.c.state == "open", SHEET.c.stuck.is_(None), ~taken)
+        .group_by(STEP.c.sheet_id)
+    )
+    return {sheet_id for sheet_id, came in connection.execute(query) if not came}
+
+
 def sheets(connection: Connection, change_id: str) -> list[Row]:
     """All sheets of a change in order."""
     return rows(connection, select(SHEET).where(SHEET.c.change_id == change_id).order_by(SHEET.c.ord, SHEET.c.id))
@@ -195,7 +236,7 @@ def step_lines(connection: Connection, step_ids: Sequence[str]) -> dict[str, lis
     """What each step puts before its people, in order, by step id."""
     found: dict[str, list[Row]] = {step_id: [] for step_id in step_ids}
     for part in chunks(step_ids):
-        for row in rows(connection, select(LINE).where(LINE.c.step_id.in_(part)).order_by(LINE.c.ord)):
+        for row in rows(connection, select(LINE).where(among(LINE.c.step_id, part)).order_by(LINE.c.ord)):
             found[row["step_id"]].append(row)
     return found
 
@@ -205,7 +246,9 @@ def assignments(connection: Connection, step_ids: Sequence[str]) -> dict[str, li
     found: dict[str, list[Row]] = {step_id: [] for step_id in step_ids}
     for part in chunks(step_ids):
         query = (
-            select(ASSIGNMENT).where(ASSIGNMENT.c.step_id.in_(part)).order_by(ASSIGNMENT.c.opened_at, ASSIGNMENT.c.id)
+            select(ASSIGNMENT)
+            .where(among(ASSIGNMENT.c.step_id, part))
+            .order_by(ASSIGNMENT.c.opened_at, ASSIGNMENT.c.id)
         )
         for row in rows(connection, query):
             found[row["step_id"]].append(row)
@@ -217,13 +260,13 @@ def decisions(connection: Connection, step_ids: Sequence[str]) -> dict[str, list
     found: dict[str, list[Row]] = {step_id: [] for step_id in step_ids}
     by_id: dict[str, Row] = {}
     for part in chunks(step_ids):
-        query = select(DECISION).where(and_(DECISION.c.step_id.in_(part), DECISION.c.undone_at.is_(None)))
+        query = select(DECISION).where(and_(among(DECISION.c.step_id, part), DECISION.c.undone_at.is_(None)))
         for row in rows(connection, query.order_by(DECISION.c.at, DECISION.c.id)):
             row["lines"] = {}
             by_id[row["id"]] = row
             found[row["step_id"]].append(row)
     for part in chunks(list(by_id)):
-        for line in rows(connection, select(DECISION_LINE).where(DECISION_LINE.c.decision_id.in_(part))):
+        for line in rows(connection, select(DECISION_LINE).where(among(DECISION_LINE.c.decision_id, part))):
             by_id[line["decision_id"]]["lines"][line["adjustment_id"]] = line
     return found
 
@@ -234,7 +277,7 @@ def standing_proposals(connection: Connection, adjustment_ids: Sequence[str]) ->
     for part in chunks(adjustment_ids):
         newest = (
             select(PROPOSAL.c.adjustment_id, func.max(PROPOSAL.c.no).label("no"))
-            .where(PROPOSAL.c.adjustment_id.in_(part))
+            .where(among(PROPOSAL.c.adjustment_id, part))
             .group_by(PROPOSAL.c.adjustment_id)
             .subquery()
         )
@@ -246,12 +289,20 @@ def standing_proposals(connection: Connection, adjustment_ids: Sequence[str]) ->
     return found
 
 
+def approve_lines(connection: Connection, adjustment_ids: Sequence[str], effective_at: datetime) -> None:
+    """Reviewed lines wait for their moment, each with the mark of exactly what was approved."""
+    for part in chunks(adjustment_ids):
+        where = and_(among(ADJUSTMENT.c.id, part), ADJUSTMENT.c.state.in_(["in_review", "approved"]))
+        values = {"state": "scheduled", "approved_hash": ADJUSTMENT.c.revision, "effective_at": effective_at}
+        connection.execute(update(ADJUSTMENT).where(where).values(**values))
+
+
 def proposals_before_round(connection: Connection, adjustment_ids: Sequence[str], round_no: int) -> dict[str, Row]:
     """The last submitted proposal of each adjustment from a round before this one: what was returned."""
     found: dict[str, Row] = {}
     for part in chunks(adjustment_ids):
         query = select(PROPOSAL).where(
-            and_(PROPOSAL.c.adjustment_id.in_(part), PROPOSAL.c.round < round_no, PROPOSAL.c.submitted.is_(True))
+            and_(among(PROPOSAL.c.adjustment_id, part), PROPOSAL.c.round < round_no, PROPOSAL.c.submitted.is_(True))
         )
         for row in rows(connection, query.order_by(PROPOSAL.c.no)):
             found[row["adjustment_id"]] = row
@@ -263,7 +314,7 @@ def drafters(connection: Connection, adjustment_ids: Sequence[str]) -> dict[str,
     found: dict[str, set[str]] = {}
     for part in chunks(adjustment_ids):
         query = select(PROPOSAL.c.adjustment_id, PROPOSAL.c.by_person_id).where(
-            and_(PROPOSAL.c.adjustment_id.in_(part), PROPOSAL.c.by_person_id.is_not(None))
+            and_(among(PROPOSAL.c.adjustment_id, part), PROPOSAL.c.by_person_id.is_not(None))
         )
         for adjustment_id, person_id in connection.execute(query):
             found.setdefault(adjustment_id, set()).add(person_id)
@@ -279,7 +330,7 @@ def insert_rows(connection: Connection, target: Any, values: Sequence[Row]) -> N
 def set_adjustments(connection: Connection, ids: Sequence[str], **values: Any) -> None:
     """The same columns for a set of adjustments."""
     for part in chunks(ids):
-        connection.execute(update(ADJUSTMENT).where(ADJUSTMENT.c.id.in_(part)).values(**values))
+        connection.execute(update(ADJUSTMENT).where(among(ADJUSTMENT.c.id, part)).values(**values))
 
 
 def set_sheet(connection: Connection, sheet_id: str, **values: Any) -> None:
@@ -303,7 +354,7 @@ def drop_rungs(connection: Connection, step_ids: Sequence[str]) -> None:
     """No rung fires after a decision."""
     for part in chunks(step_ids):
         connection.execute(
-            update(RUNG).where(and_(RUNG.c.step_id.in_(part), RUNG.c.fired_at.is_(None))).values(dropped=True)
+            update(RUNG).where(and_(among(RUNG.c.step_id, part), RUNG.c.fired_at.is_(None))).values(dropped=True)
         )
 
 

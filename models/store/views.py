@@ -24,7 +24,7 @@ from models.store.change import (
     chunks,
     rows,
 )
-from models.store.sql import table
+from models.store.sql import among, table
 from models.tables import (
     Basis,
     Contact,
@@ -67,7 +67,7 @@ def _selected(
 ) -> list[Row]:
     found: list[Row] = []
     for part in chunks(ids):
-        found.extend(rows(connection, select(target).where(and_(column.in_(part), *extra)).order_by(*order)))
+        found.extend(rows(connection, select(target).where(and_(among(column, part), *extra)).order_by(*order)))
     return found
 
 
@@ -78,7 +78,7 @@ def person_names(connection: Connection, ids: Collection[str | None]) -> dict[st
         found.update(
             {
                 row[0]: row[1]
-                for row in connection.execute(select(PERSON.c.id, PERSON.c.name).where(PERSON.c.id.in_(part)))
+                for row in connection.execute(select(PERSON.c.id, PERSON.c.name).where(among(PERSON.c.id, part)))
             }
         )
     return found
@@ -107,7 +107,7 @@ def files(connection: Connection, changes: list[Row], *, open_only: bool) -> Fil
     for part in chunks(ids):
         query = (
             select(ADJUSTMENT.c.change_id, ADJUSTMENT.c.state, func.count())
-            .where(ADJUSTMENT.c.change_id.in_(part))
+            .where(among(ADJUSTMENT.c.change_id, part))
             .group_by(ADJUSTMENT.c.change_id, ADJUSTMENT.c.state)
         )
         for change_id, state, count in connection.execute(query):
@@ -126,7 +126,7 @@ def line_counts(connection: Connection, step_ids: Sequence[str]) -> dict[str, in
         query = (
             select(LINE.c.step_id, func.count())
             .join(ADJUSTMENT, ADJUSTMENT.c.id == LINE.c.adjustment_id)
-            .where(and_(LINE.c.step_id.in_(part), ADJUSTMENT.c.state != "removed"))
+            .where(and_(among(LINE.c.step_id, part), ADJUSTMENT.c.state != "removed"))
             .group_by(LINE.c.step_id)
         )
         found.update({step_id: int(count) for step_id, count in connection.execute(query)})
@@ -164,7 +164,7 @@ def assignment_lines(
             select(ASSIGNMENT.c.id, STEP.c.stage, LINE.c.adjustment_id)
             .join(STEP, STEP.c.id == ASSIGNMENT.c.step_id)
             .outerjoin(LINE, LINE.c.step_id == STEP.c.id)
-            .where(and_(ASSIGNMENT.c.id.in_(part), ASSIGNMENT.c.person_id == person_id))
+            .where(and_(among(ASSIGNMENT.c.id, part), ASSIGNMENT.c.person_id == person_id))
             .order_by(LINE.c.ord)
         )
         for assignment_id, stage, adjustment_id in connection.execute(query):
