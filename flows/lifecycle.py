@@ -26,6 +26,8 @@ from tasks.wiring import Desk, office
 #: After so many legs, or so long, a change goes on in a new run: lists of thousands of pause keys help nobody.
 LEGS_A_RUN = 300
 AGE_OF_A_RUN = timedelta(days=60)
+#: Nobody decided for so long (seconds): time to show what was done.
+QUIET_SECONDS = 0.5
 #: Passes that found nothing though something seemed due: wait longer each time, up to this many seconds.
 _IDLE_PAUSE = 10.0
 
@@ -74,18 +76,24 @@ def carry(change_id: str, attempt: int) -> State[Any]:
 
 
 def _passes(desk: Desk, change_id: str, attempt: int, leg: int, run_id: str) -> State[Any]:
-    """Passes of one leg until the change ends or everybody's turn takes longer than the hot window."""
-    room, idle = showing.TASK_RUNS_A_LEG, 0
+    """Passes of one leg until the change ends or everybody's turn takes longer than the hot window.
+
+    Decisions come in bursts: what is only for watching waits until nobody has decided for a moment.
+    """
+    told, idle = _Told(desk, change_id, run_id), 0
     while True:
         result = desk.run_pass(change_id, leg, attempt)
-        desk.poke()
-        room -= _tell(desk, change_id, run_id, result, room)
+        told.note(result)
         if result.ended:
+            told.show()
             return Completed(message="变更已办结。" if result.state == "closed" else "变更已撤回。")
         idle = idle + 1 if _nothing(result) else 0
         if idle > 1:
             # Something seems due that no pass settles: never turn in circles.
             time.sleep(min(0.5 * 2.0 ** (idle - 1), _IDLE_PAUSE))
+        if idle < 3 and desk.wait_for_work(change_id, QUIET_SECONDS):
+            continue
+        told.show()
         if idle < 3 and desk.wait_for_work(change_id):
             continue
         if leg % LEGS_A_RUN == 0 or _age() > AGE_OF_A_RUN:
@@ -105,18 +113,34 @@ def _nothing(result: PassResult) -> bool:
     return not (result.consumed or result.moved or result.opened or result.notices)
 
 
-def _tell(desk: Desk, change_id: str, run_id: str, result: PassResult, room: int) -> int:
-    """Everything for watching, after the notices are on their way; returns the task runs made."""
-    log = get_run_logger()
-    log.info(showing.leg_line(result))
-    for stuck in result.stuck:
-        log.error("调整单处理出错：%s；稍后自动重试，其他不受影响。", stuck)
-    if _nothing(result) and not result.ended:
-        return 0
-    made = showing.show_steps([*result.moved, *result.opened], room)
-    _show(desk, change_id, run_id)
-    showing.guarded(lambda: showing.tell(change_id, desk.title(change_id), result), "事件")
-    return made
+class _Told:
+    """What the passes of a leg did and the run does not show yet."""
+
+    def __init__(self, desk: Desk, change_id: str, run_id: str) -> None:
+        self.desk, self.change_id, self.run_id = desk, change_id, run_id
+        self.room = showing.TASK_RUNS_A_LEG
+        self.waiting: list[PassResult] = []
+
+    def note(self, result: PassResult) -> None:
+        """One line in the run's log; the rest is shown later."""
+        log = get_run_logger()
+        if not _nothing(result) or result.ended or not self.waiting:
+            log.info(showing.leg_line(result))
+        for stuck in result.stuck:
+            log.error("调整单处理出错：%s；稍后自动重试，其他不受影响。", stuck)
+        if not _nothing(result) or result.ended or result.stuck:
+            self.waiting.append(result)
+
+    def show(self) -> None:
+        """Task runs, name, tags, status page and events: everything for watching."""
+        if not self.waiting:
+            return
+        results, self.waiting = self.waiting, []
+        self.room -= showing.show_steps([one for r in results for one in (*r.moved, *r.opened)], self.room)
+        _show(self.desk, self.change_id, self.run_id)
+        title = self.desk.title(self.change_id)
+        for result in results:
+            showing.guarded(lambda result=result: showing.tell(self.change_id, title, result), "事件")  # type: ignore[misc]
 
 
 def _show(desk: Desk, change_id: str, run_id: str) -> None:

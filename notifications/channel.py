@@ -12,8 +12,11 @@ from urllib.parse import quote
 
 import apprise
 
+from notifications.apprise_private import keep_tls_contexts
+
 _SERVER_SAYS = re.compile(r"\b(?P<code>[245]\d\d)\b")
 _LOGGER = logging.getLogger("apprise")
+log = logging.getLogger("shixiang.channel")
 TIMEOUT_SECONDS = 5
 
 
@@ -57,7 +60,9 @@ class MailChannel:
         self.url = mail_url
 
     def warm(self) -> None:
-        """Load the plugins now, not with the first mail."""
+        """Load the plugins now, not with the first mail, and keep the TLS contexts."""
+        if not keep_tls_contexts():
+            log.warning("apprise is not the version that was proved; mails leave the plain way")
         apprise.Apprise().add(self._address("nobody@localhost.local", {}, None))
 
     def send(

@@ -52,8 +52,7 @@ class Desk(Protocol):
     def current_run(self, change_id: str) -> str | None: ...
     def title(self, change_id: str) -> str: ...
     def page(self, change_id: str) -> Page | None: ...
-    def poke(self) -> None: ...
-    def wait_for_work(self, change_id: str) -> bool: ...
+    def wait_for_work(self, change_id: str, seconds: float | None = None) -> bool: ...
     def watch_changes(self) -> Sequence[str]: ...
     def refresh_due(self, change_id: str) -> None: ...
     def compare_runs(self, change_ids: Sequence[str]) -> int: ...
@@ -120,6 +119,7 @@ class Office:
             attempt=attempt,
             now=self.now(),
             collect_minutes=self.settings.collect_minutes,
+            committed=self.poke_deliverer,
         )
 
     def park(self, change_id: str, leg_no: int) -> bool:
@@ -142,13 +142,10 @@ class Office:
         """Name, tags and page of the change's run."""
         return views.status_page(self.db, change_id=change_id, portal_url=self.settings.portal_address, now=self.now())
 
-    def poke(self) -> None:
-        """Tell the deliverer that notices were committed."""
-        self.poke_deliverer()
-
-    def wait_for_work(self, change_id: str) -> bool:
-        """Stay awake for the hot window. True as soon as the change has work or has ended."""
-        end = time.monotonic() + self.settings.hot_seconds
+    def wait_for_work(self, change_id: str, seconds: float | None = None) -> bool:
+        """Stay awake for so long, else for the hot window. True as soon as the change has work or has ended."""
+        window = self.settings.hot_seconds
+        end = time.monotonic() + (window if seconds is None else min(seconds, window))
         with self.hot.place(change_id) as place:
             while place.stays and (left := end - time.monotonic()) > 0:
                 # Looked at after taking the place: a nudge between the pass and now is not missed.

@@ -36,6 +36,7 @@ from models.store.change import (
     assignments,
     decisions,
     drop_rungs,
+    due_lines,
     due_rungs,
     fire_rung,
     insert_rows,
@@ -119,21 +120,35 @@ def _still_ours(case: Case, attempt: int, leg_no: int | None) -> None:
 
 
 def run_pass(
-    db: Database, *, change_id: str, leg_no: int, attempt: int, now: datetime, collect_minutes: float
+    db: Database,
+    *,
+    change_id: str,
+    leg_no: int,
+    attempt: int,
+    now: datetime,
+    collect_minutes: float,
+    committed: Callable[[], None] = lambda: None,
 ) -> PassResult:
-    """Do everything that is due for one change. Raises `Conflict run_stale` when another leg has begun."""
+    """Do everything that is due for one change. Raises `Conflict run_stale` when another leg has begun.
+
+    `committed` is called after each transaction that put notices in the outbox: they need not wait for the rest.
+    """
     tally = Tally()
     with db.reader() as connection:
         row = rows(connection, select(CHANGE).where(CHANGE.c.id == change_id))[0]
         upto, before = int(row["work_seq"]), int(row["consumed_seq"])
 
     def step(verb: Callable[[Room], None]) -> None:
+        notices = tally.notices
         db.write(lambda connection: _in_room(connection, change_id, attempt, leg_no, now, collect_minutes, tally, verb))
+        if tally.notices > notices:
+            committed()
 
     phase = row["phase"]
     if phase in {"registered", "assessing"}:
         step(_assess)
-    step(_scope)
+    if phase != "running":
+        step(_scope)
     for sheet_id in _moving_sheets(db, change_id):
         try:
             step(lambda room, sheet_id=sheet_id: _move(room, sheet_id, tally))  # type: ignore[misc]
@@ -143,8 +158,12 @@ def run_pass(
             step(lambda room, sheet_id=sheet_id, error=refusal: _stick(room, sheet_id, error, tally))  # type: ignore[misc]
         except Exception as error:  # a sheet that raises must not hold up the others
             step(lambda room, sheet_id=sheet_id, error=error: _stick(room, sheet_id, error, tally))  # type: ignore[misc]
-    step(lambda room: publish_due(room))
-    step(_rungs)
+    with db.reader() as connection:
+        publishing, ringing = due_lines(connection, change_id, now), due_rungs(connection, change_id, now)
+    if publishing:
+        step(publish_due)
+    if ringing:
+        step(_rungs)
     step(lambda room: _finish(room, upto))
     return _result(db, change_id, before, tally, now)
 
