@@ -10,6 +10,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 import threading
 import uuid
 from collections.abc import Callable, Mapping
@@ -143,7 +144,6 @@ class Engine:
                 return
             if not hot_nudge(change_id):
                 self.poll_soon()
-            self.deliverer.poke()
 
     async def _work(self, close_hot: Callable[[], None]) -> None:
         """The worker until the end; a fresh one where Prefect was away for longer than it bears."""
@@ -207,6 +207,8 @@ def main() -> None:
     """The process `engine`."""
     lifeline.follow()
     settings = Settings()
+    # Legs, deliverer and Prefect's own threads share one interpreter: a leg must not wait 5 ms for each statement.
+    sys.setswitchinterval(0.0005)
     # Before Prefect is imported: it reads its settings then.
     os.environ.update(environment(settings))
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s")

@@ -68,7 +68,7 @@ def environment(settings: Settings) -> dict[str, str]:
         "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
         "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": address,
         "PREFECT_UI_API_URL": f"{address}/api",
-        "PREFECT_WORKER_QUERY_SECONDS": "0.4",
+        "PREFECT_WORKER_QUERY_SECONDS": "1.0",
         "PREFECT_WORKER_PREFETCH_SECONDS": "5",
         # Its lines carry no name of a task.
         "PREFECT_LOGGING_LOGGERS_PREFECT_TASK_RUNS_LEVEL": "WARNING",

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, and_, select, update
 
 from models.actions.moving import move_sheet
-from models.actions.notices import Writer, contact_of, due_text
+from models.actions.notices import Writer, due_text
 from models.actions.opening import Room, open_scope
 from models.actions.publishing import publish_due
 from models.actions.starting import find_reach
@@ -149,23 +149,40 @@ def run_pass(
         step(_assess)
     if phase != "running":
         step(_scope)
-    for sheet_id in _moving_sheets(db, change_id):
+    finished = False
+
+    def move(room: Room, sheet_id: str, last: bool) -> None:
+        nonlocal finished
+        _move(room, sheet_id, tally)
+        if last and not _due(room.connection, change_id, now):
+            _finish(room, upto)
+            finished = True
+
+    moving = _moving_sheets(db, change_id)
+    for sheet_id in moving:
         try:
-            step(lambda room, sheet_id=sheet_id: _move(room, sheet_id, tally))  # type: ignore[misc]
+            step(lambda room, sheet_id=sheet_id: move(room, sheet_id, sheet_id == moving[-1]))  # type: ignore[misc]
         except (Conflict, Gone) as refusal:
             if refusal.code in {"run_stale", "change_closed"}:
                 raise
+            finished = False
             step(lambda room, sheet_id=sheet_id, error=refusal: _stick(room, sheet_id, error, tally))  # type: ignore[misc]
         except Exception as error:  # a sheet that raises must not hold up the others
+            finished = False
             step(lambda room, sheet_id=sheet_id, error=error: _stick(room, sheet_id, error, tally))  # type: ignore[misc]
-    with db.reader() as connection:
-        publishing, ringing = due_lines(connection, change_id, now), due_rungs(connection, change_id, now)
-    if publishing:
-        step(publish_due)
-    if ringing:
-        step(_rungs)
-    step(lambda room: _finish(room, upto))
+    if not finished:
+        with db.reader() as connection:
+            due = _due(connection, change_id, now)
+        if due:
+            step(publish_due)
+            step(_rungs)
+        step(lambda room: _finish(room, upto))
     return _result(db, change_id, before, tally, now)
+
+
+def _due(connection: Connection, change_id: str, now: datetime) -> bool:
+    """Whether something is to be published or a rung to fire."""
+    return bool(due_lines(connection, change_id, now) or due_rungs(connection, change_id, now))
 
 
 def _in_room(
@@ -183,8 +200,8 @@ def _in_room(
     if case.row["state"] != "open":
         return
     _still_ours(case, attempt, leg_no)
-    writer = Writer(connection, case, contact_of(connection, case.row["coordinator_id"]))
-    verb(Room(connection, case, writer, office.calendar(connection)))
+    writer = Writer(connection, case)
+    verb(Room(connection, case, writer))
     case.set(next_due=next_moment(connection, change_id))
     case.flush()
     tally.notices += enqueue(connection, notices=writer.notices, now=now, collect_minutes=collect_minutes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime
+from functools import cached_property
 from typing import Any
 
 from sqlalchemy import Connection
@@ -50,20 +51,28 @@ def at_text(at: datetime, now: datetime) -> str:
 class Writer:
     """Collects the notices of one transaction: people and the sample mark are read once."""
 
-    def __init__(self, connection: Connection, case: Case, contact: Row) -> None:
+    def __init__(self, connection: Connection, case: Case) -> None:
         self.connection = connection
         self.case = case
-        self.contact = contact
-        self.sample = office.is_sample(connection)
-        self.people: dict[str, Any] = {}
+        self.people: dict[str, str] = {}
         self.notices: list[Row] = []
+
+    @cached_property
+    def contact(self) -> Row:
+        """Whom to ask: the change's coordinator."""
+        return contact_of(self.connection, self.case.row["coordinator_id"])
+
+    @cached_property
+    def sample(self) -> bool:
+        """Whether this is the sample office."""
+        return office.is_sample(self.connection)
 
     def person(self, person_id: str | None) -> dict[str, Any]:
         """`{"id", "name"}` of a person; the engine is 系统."""
         if person_id is None:
             return {"id": None, "name": "系统"}
         if person_id not in self.people:
-            self.people[person_id] = office.person(self.connection, person_id).name
+            self.people[person_id] = office.name_of(self.connection, person_id)
         return {"id": person_id, "name": self.people[person_id]}
 
     def common(self, person_id: str, *, step: Row | None, sheet: Row | None, lines: Sequence[Row]) -> dict[str, Any]:

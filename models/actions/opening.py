@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from sqlalchemy import Connection
@@ -32,13 +33,17 @@ class Asked:
 class Room:
     """What a pass needs at hand: the change, its people, the calendar. One per transaction."""
 
-    def __init__(self, connection: Connection, case: Case, writer: Writer, calendar: WorkCalendar) -> None:
+    def __init__(self, connection: Connection, case: Case, writer: Writer) -> None:
         self.connection = connection
         self.case = case
         self.writer = writer
-        self.calendar = calendar
         self.today = case.now.astimezone(SHANGHAI).date()
         self._holders: dict[tuple[str, str | None, str | None], list[Any]] = {}
+
+    @cached_property
+    def calendar(self) -> WorkCalendar:
+        """The work calendar, read where a deadline is reckoned."""
+        return office.calendar(self.connection)
 
     def holders(self, role: str, *, department_id: str | None = None, in_office: str | None = None) -> list[Any]:
         """Who holds a role today, read once."""

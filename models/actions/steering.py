@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import Connection, and_, insert, select, update
 
 from models.actions.moving import withdraw_steps
-from models.actions.notices import Writer, contact_of
+from models.actions.notices import Writer
 from models.actions.opening import Asked, Room, put_before
 from models.domain.errors import BadInput, Conflict, Forbidden
 from models.store import office
@@ -58,8 +58,7 @@ def _steer(
         room = Room(
             connection,
             case,
-            Writer(connection, case, contact_of(connection, case.row["coordinator_id"])),
-            office.calendar(connection),
+            Writer(connection, case),
         )
         if person.id not in {holder.person_id for holder in room.holders("coordinator")}:
             raise Forbidden("not_your_seat", "此项由统筹协调人办理，您没有该岗位的任职或者代理，未记录。")

@@ -98,7 +98,7 @@ class Case:
         self._entries: list[Row] = []
         self._values: Row = {}
         self._seq = int(self.row["log_seq"])
-        self._prev = self._last_hash()
+        self._prev: str | None = None
 
     def _last_hash(self) -> str:
         query = select(LOG.c.hash).where(and_(LOG.c.change_id == self.id, LOG.c.seq == self._seq))
@@ -116,6 +116,8 @@ class Case:
         **data: Any,
     ) -> int:
         """Add one line to the audit log; `work` tells the engine there is something to do. The line's number."""
+        if self._prev is None:
+            self._prev = self._last_hash()
         self._seq += 1
         entry: Row = {
             "change_id": self.id,
@@ -400,7 +402,7 @@ def next_moment(connection: Connection, change_id: str) -> datetime | None:
     effective = select(func.min(ADJUSTMENT.c.effective_at)).where(
         and_(ADJUSTMENT.c.change_id == change_id, ADJUSTMENT.c.state == "scheduled")
     )
-    moments = [connection.execute(query).scalar() for query in (rung, retry, effective)]
+    moments = connection.execute(select(*(query.scalar_subquery() for query in (rung, retry, effective)))).one()
     return min((moment for moment in moments if moment is not None), default=None)
 
 

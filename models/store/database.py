@@ -6,6 +6,8 @@ on a lock or serialisation error; the change row is locked first on PostgreSQL.
 
 from __future__ import annotations
 
+import contextlib
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -39,6 +41,10 @@ class Database:
         self.engine: Engine = create_engine(url, **options)
         if self.sqlite:
             event.listen(self.engine, "connect", _prepare_sqlite)
+        # SQLite lets a second writer sleep in growing pauses; the threads of one process queue up here instead.
+        self._turn: contextlib.AbstractContextManager[Any] = (
+            threading.RLock() if self.sqlite and not self.memory else contextlib.nullcontext()
+        )
 
     @contextmanager
     def reader(self) -> Iterator[Connection]:
@@ -50,7 +56,7 @@ class Database:
     @contextmanager
     def writer(self) -> Iterator[Connection]:
         """One writer transaction: committed at the end, rolled back by any exception."""
-        with self.engine.connect() as connection:
+        with self._turn, self.engine.connect() as connection:
             if self.sqlite:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
             try:

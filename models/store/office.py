@@ -85,6 +85,14 @@ def person(connection: Connection, ref: str) -> PersonRow:
     return PersonRow(person_id, name, address, None if home is None else home.id, "" if home is None else home.short)
 
 
+def name_of(connection: Connection, person_id: str) -> str:
+    """The name of a person by id. Raises Unknown person_unknown."""
+    name = connection.execute(select(PERSON.c.name).where(PERSON.c.id == person_id)).scalar()
+    if name is None:
+        raise Unknown("person_unknown", f"没有“{person_id}”，请改用编号或者邮箱。", name=person_id)
+    return str(name)
+
+
 def _held_on(on: date) -> ColumnElement[bool]:
     """A post held on a day, by a person who has not been disabled."""
     return and_(POST.c.from_on <= on, or_(POST.c.to_on.is_(None), POST.c.to_on >= on), PERSON.c.disabled_at.is_(None))
