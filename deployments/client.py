@@ -55,6 +55,7 @@ class PrefectClient:
         """`timeout` of one call and `patience` of its repetitions, in seconds."""
         self.api_url = api_url.rstrip("/")
         self._patience = patience
+        self._pages: dict[str, str] = {}
         self._http = httpx2.Client(base_url=self.api_url + "/", timeout=timeout, trust_env=False)
 
     def start(self, change_id: str, trigger: str, attempt: int) -> str:
@@ -110,6 +111,29 @@ class PrefectClient:
         answer = self._json("POST", f"flow_runs/{flow_run_id}/set_state", RESUMING)
         return answer is not None and answer.get("status") == "ACCEPT"
 
+    def display(self, flow_run_id: str, key: str, name: str, tags: Sequence[str], description: str, page: str) -> None:
+        """Name and tags of a run and its one page: made once a run, then updated in place."""
+        self._json("PATCH", f"flow_runs/{flow_run_id}", {"name": name, "tags": list(tags)})
+        artifact = self._pages.get(flow_run_id) or self._page_of(flow_run_id, key)
+        body = {"data": page, "description": description}
+        if artifact is not None and self._json("PATCH", f"artifacts/{artifact}", body) is not None:
+            self._keep_page(flow_run_id, artifact)
+            return
+        made = self._json("POST", "artifacts/", {**body, "key": key, "type": "markdown", "flow_run_id": flow_run_id})
+        if made is not None:
+            self._keep_page(flow_run_id, str(made["id"]))
+
+    def _page_of(self, flow_run_id: str, key: str) -> str | None:
+        wanted = {"artifacts": {"key": {"any_": [key]}, "flow_run_id": {"any_": [flow_run_id]}}, "limit": 1}
+        found: Any = self._json("POST", "artifacts/filter", wanted)
+        return str(found[0]["id"]) if found else None
+
+    def _keep_page(self, flow_run_id: str, artifact: str) -> None:
+        self._pages.pop(flow_run_id, None)
+        self._pages[flow_run_id] = artifact
+        while len(self._pages) > 2000:
+            self._pages.pop(next(iter(self._pages)), None)
+
     def healthy(self) -> bool:
         """Whether the server answers now; one try."""
         try:
@@ -142,7 +166,7 @@ class PrefectClient:
             if answer.status_code == 404:
                 return None
             if answer.status_code < 300:
-                content: dict[str, Any] = answer.json()
+                content: dict[str, Any] = answer.json() if answer.content else {}
                 return content
             reason = f"{answer.status_code} {answer.text[:200]}"
             if answer.status_code < 500 and answer.status_code != 429:

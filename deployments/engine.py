@@ -99,7 +99,7 @@ class Engine:
             db=self.db, settings=self.settings, engine_id=self.id, poke_deliverer=self.deliverer.poke, hot=hot
         )
         pulse = Pulse(office, self.client, self.poll_soon)
-        office.heal = pulse.compare
+        office.heal, office.display = pulse.compare, self.client.display
         open_office(office)
         self._beat()
         self.deliverer.start()

@@ -147,7 +147,7 @@ def _show(desk: Desk, change_id: str, run_id: str) -> None:
     def act() -> None:
         page = desk.page(change_id)
         if page is not None:
-            showing.show_page(change_id, run_id, page)
+            desk.show_page(run_id, showing.page_key(change_id), page)
 
     showing.guarded(act, "状态页")
 

@@ -46,4 +46,4 @@ def _show(change_id: str) -> None:
     desk = office()
     run, page = desk.current_run(change_id), desk.page(change_id)
     if run is not None and page is not None:
-        showing.show_page(change_id, run, page)
+        desk.show_page(run, showing.page_key(change_id), page)

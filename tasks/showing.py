@@ -8,17 +8,13 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Sequence
-from uuid import UUID
 
-from prefect import get_client, task
+from prefect import task
 from prefect.cache_policies import NO_CACHE
-from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
-from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId, ArtifactFilterKey
 from prefect.events import emit_event
 
 from models.actions.legs import Moved, PassResult
 from models.domain.vocabulary import STAGE_SHORT
-from tasks.wiring import Page
 
 #: More task runs than this in one leg make the run unreadable in the UI.
 TASK_RUNS_A_LEG = 12
@@ -84,25 +80,9 @@ def _run(label: str) -> None:
     shown(label)
 
 
-def show_page(change_id: str, flow_run_id: str, page: Page) -> None:
-    """Name and tags of the run, and its one status page, made once a run and then updated in place."""
-    run = UUID(flow_run_id)
-    key = f"change-{re.sub('[^a-z0-9]+', '-', change_id.lower()).strip('-')}-status"
-    with get_client(sync_client=True) as client:
-        client.update_flow_run(run, name=page.run_name, tags=page.tags[:3])
-        known = client.read_artifacts(
-            artifact_filter=ArtifactFilter(
-                key=ArtifactFilterKey(any_=[key]), flow_run_id=ArtifactFilterFlowRunId(any_=[run])
-            ),
-            limit=1,
-        )
-        if known:
-            update = ArtifactUpdate(data=page.markdown, description=page.description)
-            client.update_artifact(known[0].id, update)
-            return
-        client.create_artifact(
-            ArtifactCreate(key=key, type="markdown", data=page.markdown, description=page.description, flow_run_id=run)
-        )
+def page_key(change_id: str) -> str:
+    """The key of a change's status page."""
+    return f"change-{re.sub('[^a-z0-9]+', '-', change_id.lower()).strip('-')}-status"
 
 
 def tell(change_id: str, title: str, result: PassResult) -> None:

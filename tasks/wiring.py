@@ -52,6 +52,7 @@ class Desk(Protocol):
     def current_run(self, change_id: str) -> str | None: ...
     def title(self, change_id: str) -> str: ...
     def page(self, change_id: str) -> Page | None: ...
+    def show_page(self, flow_run_id: str, key: str, page: Page) -> None: ...
     def wait_for_work(self, change_id: str, seconds: float | None = None) -> bool: ...
     def watch_changes(self) -> Sequence[str]: ...
     def refresh_due(self, change_id: str) -> None: ...
@@ -60,6 +61,10 @@ class Desk(Protocol):
 
 
 def _nobody() -> None:
+    return None
+
+
+def _no_display(flow_run_id: str, key: str, name: str, tags: Sequence[str], description: str, page: str) -> None:
     return None
 
 
@@ -77,6 +82,7 @@ class Office:
     poke_deliverer: Callable[[], None] = _nobody
     hot: HotRegistry = field(default_factory=HotRegistry)
     heal: Callable[[str], bool] = _no_heal
+    display: Callable[[str, str, str, Sequence[str], str, str], None] = _no_display
     #: How many legs of each change are alive in this process.
     legs: Counter[str] = field(default_factory=Counter)
 
@@ -141,6 +147,10 @@ class Office:
     def page(self, change_id: str) -> Page | None:
         """Name, tags and page of the change's run."""
         return views.status_page(self.db, change_id=change_id, portal_url=self.settings.portal_address, now=self.now())
+
+    def show_page(self, flow_run_id: str, key: str, page: Page) -> None:
+        """Put name, tags and page where operators look."""
+        self.display(flow_run_id, key, page.run_name, page.tags[:3], page.description, page.markdown)
 
     def wait_for_work(self, change_id: str, seconds: float | None = None) -> bool:
         """Stay awake for so long, else for the hot window. True as soon as the change has work or has ended."""

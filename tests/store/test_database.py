@@ -1,0 +1,260 @@
+"""One database of either kind: times in UTC, writers one after another, a second try where it is locked."""
+
+from __future__ import annotations
+
+import multiprocessing
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta, timezone
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Column, Connection, Integer, MetaData, String, Table, event, insert, select, update
+from sqlalchemy.exc import IntegrityError, OperationalError, StatementError
+
+from models.store.database import Database
+from models.tables import UtcDateTime, metadata
+
+OWN = MetaData()
+COUNTER = Table("counter", OWN, Column("id", Integer, primary_key=True), Column("value", Integer, nullable=False))
+MOMENT = Table("moment", OWN, Column("id", String, primary_key=True), Column("at", UtcDateTime))
+SHANGHAI = timezone(timedelta(hours=8))
+INCREMENTS = 50
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def filed(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """A database that several connections and processes share, with the tables of this file."""
+    if request.param == "sqlite":
+        database = Database(f"sqlite:///{tmp_path / 'shared.db'}")
+    else:
+        database = Database(request.getfixturevalue("postgres_address"))
+        with database.writer() as connection:
+            connection.exec_driver_sql("drop schema public cascade")
+            connection.exec_driver_sql("create schema public")
+    OWN.create_all(database.engine)
+    with database.writer() as connection:
+        connection.execute(insert(COUNTER).values(id=1, value=0))
+    yield database
+    database.close()
+
+
+def value_of(database: Database) -> int:
+    with database.reader() as connection:
+        return int(connection.execute(select(COUNTER.c.value)).scalar_one())
+
+
+def increment(connection: Connection) -> None:
+    """Read, add in Python, write: loses additions wherever two do it at the same time."""
+    value = connection.execute(select(COUNTER.c.value).with_for_update()).scalar_one()
+    connection.execute(update(COUNTER).values(value=value + 1))
+
+
+def add_many(url: str, times: int, together: Barrier) -> None:
+    database = Database(url)
+    assert value_of(database) == 0
+    together.wait(60)
+    for _ in range(times):
+        database.write(increment)
+    database.close()
+
+
+def test_two_processes_adding_lose_nothing(filed: Database) -> None:
+    context = multiprocessing.get_context("spawn")
+    together = context.Barrier(2)
+    processes = [context.Process(target=add_many, args=(filed.url, INCREMENTS, together)) for _ in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    assert [process.exitcode for process in processes] == [0, 0]
+    assert value_of(filed) == 2 * INCREMENTS
+
+
+def test_four_threads_adding_lose_nothing(filed: Database) -> None:
+    threads = [threading.Thread(target=lambda: [filed.write(increment) for _ in range(10)]) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert value_of(filed) == 40
+
+
+def test_a_writer_on_sqlite_holds_the_lock_before_it_writes(tmp_path: Path) -> None:
+    first, second = (Database(f"sqlite:///{tmp_path / 'one.db'}") for _ in range(2))
+    with first.writer(), second.engine.connect() as connection:
+        connection.exec_driver_sql("pragma busy_timeout=0")
+        with pytest.raises(OperationalError, match="locked"):
+            connection.exec_driver_sql("begin immediate")
+    first.close()
+    second.close()
+
+
+def test_a_reader_on_sqlite_is_not_held_up_by_a_writer(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'one.db'}")
+    OWN.create_all(database.engine)
+    with database.writer() as connection:
+        connection.execute(insert(COUNTER).values(id=1, value=7))
+        with database.reader() as other:
+            assert other.execute(select(COUNTER.c.value)).all() == []
+    assert value_of(database) == 7
+    database.close()
+
+
+def test_sqlite_keeps_what_it_has_committed_and_checks_references(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'one.db'}")
+    with database.reader() as connection:
+        settings = {
+            name: connection.exec_driver_sql(f"pragma {name}").scalar_one()
+            for name in ("journal_mode", "synchronous", "foreign_keys")
+        }
+    assert settings == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
+    database.close()
+
+
+def test_an_exception_undoes_the_whole_transaction(filed: Database) -> None:
+    def verb(connection: Connection) -> None:
+        increment(connection)
+        raise KeyError
+
+    with pytest.raises(KeyError):
+        filed.write(verb)
+    assert value_of(filed) == 0
+
+
+def test_a_write_is_tried_again_when_the_lock_is_free(filed: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    holder = filed.engine.connect()
+    if filed.sqlite:
+        holder.exec_driver_sql("begin immediate")
+    increment(holder)
+    pauses: list[float] = []
+
+    def let_go(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 2:
+            holder.commit()
+
+    monkeypatch.setattr("models.store.database.time.sleep", let_go)
+    with impatient(filed):
+        filed.write(_increment_without_waiting)
+    holder.close()
+    assert len(pauses) == 2
+    assert pauses == sorted(pauses)
+    assert value_of(filed) == 2
+
+
+def test_a_lock_that_stays_is_an_error_in_the_end(filed: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    holder = filed.engine.connect()
+    if filed.sqlite:
+        holder.exec_driver_sql("begin immediate")
+    increment(holder)
+    pauses: list[float] = []
+    monkeypatch.setattr("models.store.database.time.sleep", pauses.append)
+    with impatient(filed), pytest.raises(OperationalError):
+        filed.write(_increment_without_waiting)
+    holder.rollback()
+    holder.close()
+    assert len(pauses) == 5
+    assert value_of(filed) == 0
+
+
+def test_any_other_error_is_not_tried_again(filed: Database) -> None:
+    tries: list[int] = []
+
+    def verb(connection: Connection) -> None:
+        tries.append(1)
+        connection.execute(insert(COUNTER).values(id=1, value=1))
+
+    with pytest.raises(IntegrityError):
+        filed.write(verb)
+    assert tries == [1]
+
+
+def test_a_write_returns_what_its_verb_returns(filed: Database) -> None:
+    assert filed.write(lambda connection: connection.execute(select(COUNTER.c.id)).scalar_one()) == 1
+
+
+def _increment_without_waiting(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("set local lock_timeout = '5ms'")
+    increment(connection)
+
+
+@contextmanager
+def impatient(database: Database) -> Iterator[None]:
+    """Connections to a SQLite file do not wait for the lock."""
+    if not database.sqlite:
+        yield
+        return
+    event.listen(database.engine, "checkout", _no_wait)
+    try:
+        yield
+    finally:
+        event.remove(database.engine, "checkout", _no_wait)
+
+
+def _no_wait(connection: object, *rest: object) -> None:
+    connection.execute("pragma busy_timeout=0")  # type: ignore[attr-defined]
+
+
+def test_a_time_without_a_zone_is_refused(filed: Database) -> None:
+    with pytest.raises(StatementError, match="without a zone"), filed.writer() as connection:
+        connection.execute(insert(MOMENT).values(id="naive", at=datetime(2026, 3, 2, 9, 0)))
+    with filed.reader() as connection:
+        assert connection.execute(select(MOMENT)).all() == []
+
+
+@pytest.mark.parametrize("zone", [UTC, SHANGHAI])
+def test_a_time_comes_back_aware_in_utc_and_to_the_microsecond(filed: Database, zone: timezone) -> None:
+    at = datetime(2026, 3, 2, 9, 0, 1, 234567, tzinfo=zone)
+    with filed.writer() as connection:
+        connection.execute(insert(MOMENT).values(id="one", at=at))
+    with filed.reader() as connection:
+        found = connection.execute(select(MOMENT.c.at)).scalar_one()
+    assert found == at
+    assert found.utcoffset() == timedelta(0)
+
+
+def test_no_time_comes_back_as_none(filed: Database) -> None:
+    with filed.writer() as connection:
+        connection.execute(insert(MOMENT).values(id="none", at=None))
+    with filed.reader() as connection:
+        assert connection.execute(select(MOMENT.c.at)).scalar_one() is None
+
+
+def test_times_given_in_different_zones_are_compared_as_moments(filed: Database) -> None:
+    earlier, later = datetime(2026, 3, 2, 9, tzinfo=SHANGHAI), datetime(2026, 3, 2, 2, tzinfo=UTC)
+    with filed.writer() as connection:
+        connection.execute(insert(MOMENT), [{"id": "earlier", "at": earlier}, {"id": "later", "at": later}])
+    with filed.reader() as connection:
+        limit = datetime(2026, 3, 2, 9, 30, tzinfo=SHANGHAI)
+        assert connection.execute(select(MOMENT.c.id).where(MOMENT.c.at < limit)).scalars().all() == ["earlier"]
+
+
+def test_every_time_of_the_schema_is_stored_in_utc() -> None:
+    kinds = {
+        f"{table.name}.{column.name}": type(column.type).__name__
+        for table in metadata.tables.values()
+        for column in table.columns
+        if column.name.endswith(("_at", "_until", "_since"))
+        or column.name in {"at", "valid_from", "valid_to", "next_due"}
+    }
+    dates = {"item_version.legal_since"}
+    assert {name for name, kind in kinds.items() if kind != "UtcDateTime"} == dates
+    assert len(kinds) > 30
+
+
+def test_a_database_without_tables_is_empty(db: Database) -> None:
+    assert db.is_empty()
+    metadata.create_all(db.engine)
+    assert not db.is_empty()
+
+
+def test_a_database_file_that_is_not_there_is_empty_and_is_not_made(tmp_path: Path) -> None:
+    path = tmp_path / "home" / "office.db"
+    database = Database(f"sqlite:///{path}")
+    assert database.is_empty()
+    assert not path.exists()
+    database.close()
