@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import os
 import signal
 import threading
@@ -14,7 +15,11 @@ GRACE_SECONDS = 10.0
 
 
 def follow() -> None:
-    """Watch the line this process was given, if any: its other end is held by `up` alone."""
+    """Watch the line this process was given, if any: its other end is held by `up` alone.
+
+    SIGUSR1 writes what every thread is doing to the part's log.
+    """
+    faulthandler.register(signal.SIGUSR1)
     number = os.environ.pop(VARIABLE, "")
     if not number.isdigit():
         return

@@ -6,6 +6,7 @@ Importing this module does not import Prefect.
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.exc import DBAPIError
@@ -79,6 +80,22 @@ def environment(settings: Settings) -> dict[str, str]:
     }
 
 
+def write_at_once() -> None:
+    """On SQLite every transaction of Prefect begins as a writer.
+
+    It begins them as readers: one that has read and then writes while another has written meanwhile is refused at once,
+    Prefect's API answers 503, and its own client tries again only after two seconds. A writer waits its turn instead.
+    """
+    from prefect.server.database.configurations import AioSqliteConfiguration
+
+    begin = AioSqliteConfiguration.begin_transaction
+
+    def begin_transaction(self: Any, session: Any, with_for_update: bool = False) -> Any:
+        return begin(self, session, with_for_update=True)
+
+    AioSqliteConfiguration.begin_transaction = begin_transaction  # type: ignore[method-assign]
+
+
 def main() -> None:
     """Run the server until it is told to stop."""
     lifeline.follow()
@@ -89,6 +106,7 @@ def main() -> None:
     import uvicorn
     from prefect.server.api.server import create_app
 
+    write_at_once()
     uvicorn.run(
         create_app(final=True),
         host="127.0.0.1",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from functools import cache
 from gettext import NullTranslations, translation
@@ -96,6 +95,7 @@ def _environment(language: str) -> Environment:
         VERDICTS=VERDICT_BUTTON,
         RECORD=VERDICT_RECORD,
     )
+    made.filters["outcome_names"] = lambda codes: "、".join(OUTCOME_NAMES[code].short for code in codes)
     made.filters["lines"] = lambda text: _lines(str(text))
     return made
 
@@ -155,8 +155,3 @@ def error_page(request: Request, message: str, status: int) -> HTMLResponse:
     except Exception:
         person = None
     return render(request, "refusal.html", status, message=message, status_code=status, person=person, nav="")
-
-
-def name_list(labels: Iterable[str], names: Mapping[str, Any]) -> str:
-    """Codes as their short names, joined."""
-    return "、".join(getattr(names.get(code), "short", code) for code in labels)
