@@ -7,12 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from sqlalchemy import create_engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 
 from models.store.database import Database
 
+# A slow machine is no defect; figures are measured by `make bench`.
+settings.register_profile("shixiang", deadline=None)
+settings.load_profile("shixiang")
 ROOT = Path(__file__).resolve().parent.parent
 
 

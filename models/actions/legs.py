@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, and_, select, update
 
 from models.actions.moving import move_sheet
-from models.actions.notices import Writer, due_text
+from models.actions.notices import Writer, at_text, day_text
 from models.actions.opening import Room, open_scope
 from models.actions.publishing import publish_due
 from models.actions.starting import find_reach
@@ -39,6 +39,7 @@ from models.store.change import (
     due_lines,
     due_rungs,
     fire_rung,
+    fired_rungs,
     insert_rows,
     next_moment,
     procedure_no,
@@ -430,12 +431,13 @@ def _tell_one(room: Room, rung: Row, step: Row, sheet: Row | None, lines: Sequen
     key = f"{step['id']}:{rung['rung']}:{person['person_id']}"
     coordinator = room.case.row["coordinator_id"]
     name = {"id": superior, "name": room.writer.person(superior)["name"]}
+    fired = {key: at_text(at, room.case.now) for key, at in fired_rungs(room.connection, step["id"]).items()}
     common: dict[str, Any] = {
         "assignee": assignee,
         "superior": name,
-        "next_day": due_text(step["due_on"], False, room.case.now),
-        "reminded_at": "",
-        "told_at": "",
+        "next_day": day_text(room.calendar.add_workdays(step["due_on"], 1)[0], room.case.now),
+        "reminded_at": fired.get("T-2", ""),
+        "told_at": fired.get("T+0", ""),
         "n": 1,
         "comment": "",
     }

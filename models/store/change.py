@@ -379,6 +379,12 @@ def due_rungs(connection: Connection, change_id: str, now: datetime) -> list[Row
     return rows(connection, query)
 
 
+def fired_rungs(connection: Connection, step_id: str) -> dict[str, datetime]:
+    """When each rung of a step was fired."""
+    query = select(RUNG.c.rung, RUNG.c.fired_at).where(and_(RUNG.c.step_id == step_id, RUNG.c.fired_at.is_not(None)))
+    return {str(rung): at for rung, at in connection.execute(query)}
+
+
 def fire_rung(connection: Connection, step_id: str, rung: str, now: datetime) -> bool:
     """Mark a rung as fired; False if it was already."""
     where = and_(RUNG.c.step_id == step_id, RUNG.c.rung == rung, RUNG.c.fired_at.is_(None))

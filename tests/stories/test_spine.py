@@ -310,6 +310,20 @@ def test_deadline_rungs_fire_once_in_order_and_never_after_a_decision(db: Databa
     assert len(notices(db, "supervise")) == 0
 
 
+def test_the_coordinator_is_told_when_the_person_was_reminded_and_the_superior_told(
+    db: Database, office: Office
+) -> None:
+    story = Story(db)
+    story.start("agency_request", rename("990700188000", "便民早餐服务点认定"))
+    for days in (5, 4, 5):
+        story.later(days=days)
+        story.wake()
+    payload = notices(db, "supervise")[0]["payload"]
+    assert payload["reminded_at"].startswith("11月28日")
+    assert payload["told_at"].startswith("12月2日")
+    assert notices(db, "reminder")[0]["payload"]["next_day"] == "12月1日"
+
+
 def test_a_change_parks_only_if_no_work_came_and_a_stale_leg_touches_nothing(db: Database, office: Office) -> None:
     story = Story(db)
     story.start("agency_request", rename("990700188000", "便民早餐服务点认定"))
