@@ -23,13 +23,10 @@ from models.domain.errors import BadInput, Conflict, Refusal, Unknown
 from models.domain.vocabulary import STAGE_VERB
 from notifications.links import check_token, read_token
 from portal.fields import bases_of, basis_texts
-from portal.guard import Bucket
 from portal.pages import render, sides
 from portal.state import Portal, check_origin, first, plain, portal_of, read_form, wants_json
 
 router = APIRouter(include_in_schema=False)
-#: Requests per link: a page and its submissions, never a machine that tries.
-LIMIT = Bucket(burst=120, a_second=20)
 #: Adjustments of one sheet on one page; the verdict on the whole sheet goes for all of them.
 ON_A_PAGE = 50
 Form = Mapping[str, list[str]]
@@ -37,7 +34,7 @@ Form = Mapping[str, list[str]]
 
 def open_link(portal: Portal, token: str) -> tuple[str, str]:
     """Whose desk in which change. Raises `Unknown bad_link`, `Gone dead_link`."""
-    LIMIT.take(hashlib.sha256(token.encode()).hexdigest())
+    portal.link_limit.take(hashlib.sha256(token.encode()).hexdigest())
     parts = read_token(token)
     check_token(parts, signing.load_link(portal.db, link_id=parts.link_id), portal.secrets)
     return signing.desk_of(portal.db, link_id=parts.link_id, now=portal.now())

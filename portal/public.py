@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import PlainTextResponse, RedirectResponse, Response
 
 from models.actions import views
+from models.actions.signing import is_coordinator
 from models.domain.errors import BadInput
 from portal.pages import render, sides
 from portal.state import portal_of, signed_in
@@ -18,9 +19,12 @@ router = APIRouter(include_in_schema=False)
 @router.api_route("/", methods=["GET", "HEAD"])
 def home(request: Request) -> Response:
     """A coordinator's work begins at the board, everybody else's at the sign-in or the catalogue."""
-    if signed_in(request) is not None:
+    portal, person = portal_of(request), signed_in(request)
+    if person is not None and is_coordinator(portal.db, person_id=person.id, now=portal.now()):
         return RedirectResponse("/board", 303)
-    return render(request, "home.html", nav="", total=views.catalogue_page(portal_of(request).db)["total"])
+    return render(
+        request, "home.html", nav="", person=person, total=views.catalogue_page(portal_of(request).db)["total"]
+    )
 
 
 @router.api_route("/robots.txt", methods=["GET", "HEAD"])

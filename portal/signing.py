@@ -9,20 +9,17 @@ from fastapi.responses import RedirectResponse, Response
 from models.actions import signing
 from models.domain.errors import Refusal
 from notifications.links import check_token, read_token
-from portal.guard import Bucket
 from portal.pages import render
 from portal.state import COOKIE, Portal, check_csrf, check_origin, first, portal_of, read_form, signed_in
 
 router = APIRouter(include_in_schema=False)
-BY_ADDRESS = Bucket(burst=10, a_second=1 / 30)
-BY_CLIENT = Bucket(burst=60, a_second=1 / 5)
 
 
 @router.api_route("/sign-in", methods=["GET", "HEAD"])
 def ask(request: Request) -> Response:
     """The page that asks for the registered address."""
     if signed_in(request) is not None:
-        return RedirectResponse("/board", 303)
+        return RedirectResponse("/", 303)
     return render(request, "sign_in.html", step="ask", nav="", address="", fault="")
 
 
@@ -39,8 +36,8 @@ def _send(request: Request, address: str) -> Response:
     if "@" not in address or len(address) > 254 or any(sign.isspace() for sign in address):
         fault = "请填写登记的工作邮箱，例如 zhang.san@shili.example。"
         return render(request, "sign_in.html", 422, step="ask", nav="", address=address, fault=fault)
-    BY_CLIENT.take(request.client.host if request.client else "")
-    BY_ADDRESS.take(address.lower())
+    portal.client_limit.take(request.client.host if request.client else "")
+    portal.address_limit.take(address.lower())
     signing.ask_sign_in(portal.db, address=address, key_id=portal.key_id, now=portal.now())
     return render(request, "sign_in.html", step="sent", nav="", address=address, fault="")
 
@@ -69,7 +66,7 @@ def spend(request: Request, token: str) -> Response:
     check_origin(request)
     portal = portal_of(request)
     session, _ = signing.spend_sign_in(portal.db, link_id=_link(portal, token), now=portal.now())
-    answer = RedirectResponse("/board", 303)
+    answer = RedirectResponse("/", 303)
     answer.set_cookie(
         COOKIE,
         session,

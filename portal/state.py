@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl
@@ -17,6 +17,7 @@ from models.domain.errors import BadInput, Forbidden, ProofNeeded
 from models.settings import Settings
 from models.store.database import Database
 from models.store.office import PersonRow
+from portal.guard import Bucket
 
 COOKIE = "shixiang_session"
 MOST_FIELDS = 60_000
@@ -34,6 +35,11 @@ class Portal:
     wake: Callable[[str], None]
     missing: Callable[[], list[str]]
     now: Callable[[], datetime]
+    #: Requests per link: a page and its submissions, never a machine that tries.
+    link_limit: Bucket = field(default_factory=lambda: Bucket(burst=120, a_second=20))
+    #: Sign-in mails per address, and per machine that asks.
+    address_limit: Bucket = field(default_factory=lambda: Bucket(burst=10, a_second=1 / 30))
+    client_limit: Bucket = field(default_factory=lambda: Bucket(burst=60, a_second=1 / 5))
 
     def csrf(self, session: str) -> str:
         """The mark a session's forms carry."""
