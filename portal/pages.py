@@ -71,6 +71,12 @@ def day(value: date | str | None, now: datetime, *, week: bool = True) -> Markup
     return Markup('<time datetime="{}">{}</time>').format(on.isoformat(), words)
 
 
+def full_day(value: date | str) -> Markup:
+    """A day with its year whatever the year is now: a text's edition."""
+    on = date.fromisoformat(value[:10]) if isinstance(value, str) else value
+    return Markup('<time datetime="{}">{}年{}月{}日</time>').format(on.isoformat(), on.year, on.month, on.day)
+
+
 @cache
 def _environment(language: str) -> Environment:
     made = Environment(
@@ -86,6 +92,7 @@ def _environment(language: str) -> Environment:
     made.globals.update(
         sides=sides,
         basis_text=basis_text,
+        full_day=full_day,
         plain=plain,
         OUTCOMES=OUTCOME_NAMES,
         STAGES=STAGE_NAMES,

@@ -18,6 +18,7 @@ from sqlalchemy import Connection, and_, func, insert, select, update
 from models.actions.notices import at_text
 from models.domain.content import FIELDS, ItemContent, apply_set, changed_fields, fields_for
 from models.domain.errors import BadInput, Conflict, Forbidden, Refusal
+from models.domain.procedure import ProcedureVersion
 from models.domain.reach import proposal_hash
 from models.domain.review import LINE_VERDICTS, REASON_NEEDED, VERDICTS, revision_of, stamp_of
 from models.domain.vocabulary import STAGE_NAMES, VERDICT_RECORD
@@ -182,13 +183,14 @@ def _others(connection: Connection, row: Row) -> list[dict[str, Any]]:
 
 
 def _next_stage(connection: Connection, sheet: Row | None) -> str:
+    """What follows when this position is passed; of a parallel group all its stages."""
     if sheet is None:
         return STAGE_NAMES["draft"]
-    stages = [
-        stage["code"] for stage in procedure_body(connection, sheet["procedure_key"], sheet["procedure_no"])["stages"]
-    ]
-    later = stages[min(sheet["position"] + 1, len(stages) - 1) :]
-    return STAGE_NAMES[later[0]] if later else ""
+    body = procedure_body(connection, sheet["procedure_key"], sheet["procedure_no"])
+    positions = ProcedureVersion.model_validate(body).positions()
+    if sheet["position"] + 1 >= len(positions):
+        return STAGE_NAMES["publishing"]
+    return "、".join(STAGE_NAMES[rule.code] for rule in positions[sheet["position"] + 1])
 
 
 def _adjustment(
