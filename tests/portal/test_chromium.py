@@ -134,7 +134,7 @@ def test_a_reviewer_returns_one_item_and_passes_the_rest(chromium: Browser, site
         first.get_by_label("意见说明").fill("引用须写到款。")
         page.locator("fieldset[id^=whole-]").get_by_label("通过").check()
         page.get_by_role("button", name="提交意见").click()
-        assert "已记录：" in page.locator("main").inner_text()
+        page.get_by_text("已记录：").wait_for()
         assert "目前没有待您办理的事项" in page.locator("main").inner_text()
     made = change_show(site.story.db, change_id=site.story.change_id, now=site.story.now)["decisions"][-1]
     assert (made["verdict"], made["person"]["id"], made["via"]) == ("pass", "p-lu", "link")
@@ -147,6 +147,7 @@ def test_a_verdict_that_is_missing_keeps_what_was_typed_and_leads_to_the_place(c
         page.goto(link)
         page.locator("article.adj").first.get_by_label("意见说明").fill("写了一半")
         page.get_by_role("button", name="提交意见").click()
+        page.locator("#errors").wait_for()
         assert page.title().startswith("错误：")
         assert page.locator("article.adj").first.get_by_label("意见说明").input_value() == "写了一半"
         page.locator("#errors a").first.click()
@@ -164,11 +165,11 @@ def test_a_drafter_saves_edits_and_submits(chromium: Browser, site: Site, javasc
         quoted = page.get_by_label("条文内容").first
         quoted.fill("改过的条文")
         page.get_by_role("button", name="暂存").click()
-        assert "已暂存，尚未提交" in page.locator("main").inner_text()
+        page.get_by_text("已暂存，尚未提交").wait_for()
         assert page.get_by_label("条文内容").first.input_value() == "改过的条文"
         site.story.later(seconds=5)
         page.get_by_role("button", name="提交 2 项").click()
-        assert "已记录：提交" in page.locator("main").inner_text()
+        page.get_by_text("已记录：提交").wait_for()
 
 
 def pages(site: Site, page: Page) -> list[str]:
