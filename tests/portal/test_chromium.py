@@ -119,6 +119,7 @@ def reviewing(site: Site) -> str:
     site.story.says("p-zhou", "confirm")
     site.story.says("p-he", "submit")
     site.story.says("p-zhou", "pass", only="form")
+    site.story.later(minutes=1)
     return site.links()["p-lu"]
 
 
