@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 
 import uvicorn
-from portal.app import create_app
 
 from deployments import lifeline
 from deployments.runs import Runs
 from models.settings import Settings
 from models.store.database import Database
 from notifications.links import load_secrets
+from portal.app import create_app
 
 
 def main() -> None:

@@ -191,7 +191,6 @@ def prepare(settings: Settings, sample_items: int, sample_departments: int, say:
     try:
         migrate(db)
         from models.actions.sample import make_sample
-
         from models.actions.views import is_vacant
 
         if is_vacant(db):
