@@ -159,7 +159,8 @@ def run_pass(
             _finish(room, upto)
             finished = True
 
-    moving = _moving_sheets(db, change_id)
+    with db.reader() as connection:
+        moving = _moving_sheets(connection, change_id)
     for sheet_id in moving:
         try:
             step(lambda room, sheet_id=sheet_id: move(room, sheet_id, sheet_id == moving[-1]))  # type: ignore[misc]
@@ -364,11 +365,10 @@ def _confirmed(room: Room, lines: Sequence[Row]) -> None:
 # --- sheets --------------------------------------------------------------------------------------------------------
 
 
-def _moving_sheets(db: Database, change_id: str) -> list[str]:
+def _moving_sheets(connection: Connection, change_id: str) -> list[str]:
     """Open sheets to which something came, in order; a stuck one too, its move looks at the clock."""
-    with db.reader() as connection:
-        quiet = quiet_sheets(connection, change_id)
-        return [s["id"] for s in sheets(connection, change_id) if s["state"] == "open" and s["id"] not in quiet]
+    quiet = quiet_sheets(connection, change_id)
+    return [s["id"] for s in sheets(connection, change_id) if s["state"] == "open" and s["id"] not in quiet]
 
 
 def _move(room: Room, sheet_id: str, tally: Tally) -> None:

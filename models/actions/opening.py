@@ -45,6 +45,11 @@ class Room:
         """The work calendar, read where a deadline is reckoned."""
         return office.calendar(self.connection)
 
+    @cached_property
+    def substitutes(self) -> dict[str, str]:
+        """Who stands in today, by the person stood in for."""
+        return office.substitutes_on(self.connection, self.today)
+
     def holders(self, role: str, *, department_id: str | None = None, in_office: str | None = None) -> list[Any]:
         """Who holds a role today, read once."""
         key = (role, department_id, in_office)
@@ -54,6 +59,7 @@ class Room:
                     self.connection, role=role, on=self.today, department_id=department_id, office=in_office
                 )
             )
+            self.writer.people.update({holder.person_id: holder.name for holder in self._holders[key]})
         return self._holders[key]
 
     def seats(self, rule: StageRule, sheet: Row) -> list[tuple[str, list[Any]]]:
@@ -91,7 +97,7 @@ class Room:
     def _take(self, seat: str, holders: Sequence[Any], wrote: set[str]) -> list[Asked]:
         taken: dict[str, Asked] = {}
         for holder in holders:
-            substitute = office.substitute_of(self.connection, holder.person_id, self.today)
+            substitute = self.substitutes.get(holder.person_id)
             person, acting = (substitute, holder.person_id) if substitute else (holder.person_id, None)
             if person not in wrote and holder.person_id not in wrote:
                 taken.setdefault(person, Asked(seat, person, acting, holder.superior_person_id))

@@ -8,8 +8,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection, and_, case, func, insert, select, update
+from sqlalchemy import Engine as Engine_
 
 from models.domain.errors import Unknown
 from models.store.sql import among, table
@@ -36,6 +38,7 @@ ASSIGNMENT, DECISION, DECISION_LINE = table(Assignment), table(Decision), table(
 PROCEDURE, ENGINE = table(Procedure), table(Engine)
 
 Row = dict[str, Any]
+_EDITIONS: WeakKeyDictionary[Engine_, dict[tuple[str, int], Row]] = WeakKeyDictionary()
 
 
 def rows(connection: Connection, query: Any) -> list[Row]:
@@ -425,12 +428,15 @@ def procedure_no(connection: Connection, key: str, body: Row) -> int:
 
 
 def procedure_body(connection: Connection, key: str, number: int) -> Row:
-    """The frozen edition of a procedure."""
-    query = select(PROCEDURE.c.body).where(and_(PROCEDURE.c.key == key, PROCEDURE.c.no == number))
-    body = connection.execute(query).scalar()
-    if body is None:
-        raise Unknown("procedure_unknown", f"流程“{key}”第 {number} 版不存在。")
-    return dict(body)
+    """The frozen edition of a procedure; it never changes, so it is read once a process."""
+    held = _EDITIONS.setdefault(connection.engine, {})
+    if (key, number) not in held:
+        query = select(PROCEDURE.c.body).where(and_(PROCEDURE.c.key == key, PROCEDURE.c.no == number))
+        body = connection.execute(query).scalar()
+        if body is None:
+            raise Unknown("procedure_unknown", f"流程“{key}”第 {number} 版不存在。")
+        held[(key, number)] = dict(body)
+    return held[(key, number)]
 
 
 def open_step(

@@ -41,6 +41,7 @@ class Database:
         self.engine: Engine = create_engine(url, **options)
         if self.sqlite:
             event.listen(self.engine, "connect", _prepare_sqlite)
+        self._reading = self.engine if self.sqlite else self.engine.execution_options(isolation_level="AUTOCOMMIT")
         # SQLite lets a second writer sleep in growing pauses; the threads of one process queue up here instead.
         self._turn: contextlib.AbstractContextManager[Any] = (
             threading.RLock() if self.sqlite and not self.memory else contextlib.nullcontext()
@@ -48,8 +49,8 @@ class Database:
 
     @contextmanager
     def reader(self) -> Iterator[Connection]:
-        """A connection that only reads."""
-        with self.engine.connect() as connection:
+        """A connection that only reads; each statement sees what is committed when it begins."""
+        with self._reading.connect() as connection:
             yield connection
             connection.rollback()
 

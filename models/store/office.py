@@ -134,22 +134,21 @@ def superior_of(connection: Connection, person_id: str, on: date) -> str | None:
     return connection.execute(query).scalar()
 
 
-def substitute_of(connection: Connection, person_id: str, on: date) -> str | None:
-    """Who stands in for a person on a day; None where nobody does."""
+def substitutes_on(connection: Connection, on: date) -> dict[str, str]:
+    """Who stands in on a day, by the person stood in for; of several the one who began last."""
     query = (
-        select(SUBSTITUTE.c.by_person_id)
+        select(SUBSTITUTE.c.person_id, SUBSTITUTE.c.by_person_id)
         .join(PERSON, PERSON.c.id == SUBSTITUTE.c.by_person_id)
         .where(
             and_(
-                SUBSTITUTE.c.person_id == person_id,
                 SUBSTITUTE.c.from_on <= on,
                 or_(SUBSTITUTE.c.to_on.is_(None), SUBSTITUTE.c.to_on >= on),
                 PERSON.c.disabled_at.is_(None),
             )
         )
-        .order_by(SUBSTITUTE.c.from_on.desc())
+        .order_by(SUBSTITUTE.c.from_on)
     )
-    return connection.execute(query).scalar()
+    return {str(person): str(by) for person, by in connection.execute(query)}
 
 
 def people(connection: Connection) -> list[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,7 +10,7 @@ from sqlalchemy import Connection, and_, func, insert, or_, select, update
 
 from models.store.change import Row, rows
 from models.store.database import Database
-from models.store.sql import table
+from models.store.sql import among, table
 from models.tables import Change, Contact, Link, Notice, Person, new_id
 
 NOTICE, LINK, CONTACT, PERSON, CHANGE = table(Notice), table(Link), table(Contact), table(Person), table(Change)
@@ -38,12 +38,13 @@ def enqueue(connection: Connection, *, notices: Sequence[Row], now: datetime, co
     if not fresh:
         return 0
     values = []
+    told = _last_told(connection, list(fresh.values())) if collect_minutes > 0 else {}
     leaves: dict[tuple[str, str | None], datetime] = {}
     for notice in fresh.values():
         subject = (notice["person_id"], notice.get("change_id"))
         at = now
         if notice["kind"] not in URGENT and subject[1] is not None and collect_minutes > 0:
-            at = leaves.get(subject) or _leaves_at(connection, subject[0], subject[1], now, collect_minutes)
+            at = leaves.get(subject) or _leaves_at(told.get(subject), now, collect_minutes)
         if notice["kind"] not in URGENT and at <= now:
             leaves[subject] = now + timedelta(minutes=collect_minutes)
         values.append(
@@ -68,22 +69,32 @@ def enqueue(connection: Connection, *, notices: Sequence[Row], now: datetime, co
     return len(values)
 
 
-def _leaves_at(connection: Connection, person_id: str, change_id: str, now: datetime, minutes: float) -> datetime:
-    """At once, if nothing about the change went to the person within the collecting time; else when it is over."""
-    last = connection.execute(
-        select(func.max(func.coalesce(NOTICE.c.sent_at, NOTICE.c.next_at))).where(
-            and_(
-                NOTICE.c.person_id == person_id,
-                NOTICE.c.change_id == change_id,
-                NOTICE.c.state.not_in(["cancelled", "held", "undeliverable"]),
+def _last_told(connection: Connection, notices: Iterable[Row]) -> dict[tuple[str, str | None], datetime]:
+    """When a person was last told, or will be, about a change, by (person, change)."""
+    people = sorted({str(notice["person_id"]) for notice in notices})
+    found: dict[tuple[str, str | None], datetime] = {}
+    for change_id in sorted({str(notice["change_id"]) for notice in notices if notice.get("change_id")}):
+        query = (
+            select(NOTICE.c.person_id, func.max(func.coalesce(NOTICE.c.sent_at, NOTICE.c.next_at)))
+            .where(
+                and_(
+                    among(NOTICE.c.person_id, people),
+                    NOTICE.c.change_id == change_id,
+                    NOTICE.c.state.not_in(["cancelled", "held", "undeliverable"]),
+                )
             )
+            .group_by(NOTICE.c.person_id)
         )
-    ).scalar()
+        found.update({(str(person), change_id): last for person, last in connection.execute(query)})
+    return found
+
+
+def _leaves_at(last: datetime | None, now: datetime, minutes: float) -> datetime:
+    """At once, if nothing about the change went to the person within the collecting time; else when it is over."""
     if last is None:
         return now
     # The next try of one that could not be sent yet lies ahead: it holds back nothing longer than the collecting time.
-    until: datetime = min(last, now) + timedelta(minutes=minutes)
-    return max(until, now)
+    return max(min(last, now) + timedelta(minutes=minutes), now)
 
 
 def cancel(connection: Connection, *, step_ids: Sequence[str]) -> None:

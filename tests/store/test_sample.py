@@ -102,7 +102,7 @@ def test_every_seat_of_every_shipped_procedure_has_a_person_for_every_department
     sample(db, items=600, departments=50)
     with db.reader() as connection:
         case = SimpleNamespace(now=NOW)
-        room = Room(connection, cast(Any, case), cast(Any, None))
+        room = Room(connection, cast(Any, case), cast(Any, SimpleNamespace(people={})))
         departments = {row.department_id for row in versions(db)}
         assert len(departments) > 40
         for department in departments:
@@ -141,7 +141,7 @@ def test_there_are_two_coordinators_and_changes_go_to_the_first(db: Database) ->
 def test_one_person_is_away_and_another_stands_in_outside_the_demonstration(db: Database) -> None:
     sample(db)
     with db.reader() as connection:
-        away = [p["id"] for p in office.people(connection) if office.substitute_of(connection, p["id"], TODAY)]
+        away = list(office.substitutes_on(connection, TODAY))
         assert len(away) == 1
         assert office.person(connection, away[0]).department_id not in {"d-market", "d-trade", "d-urban"}
 
