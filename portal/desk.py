@@ -36,8 +36,12 @@ def open_link(portal: Portal, token: str) -> tuple[str, str]:
     """Whose desk in which change. Raises `Unknown bad_link`, `Gone dead_link`."""
     portal.link_limit.take(hashlib.sha256(token.encode()).hexdigest())
     parts = read_token(token)
-    check_token(parts, signing.load_link(portal.db, link_id=parts.link_id), portal.secrets)
-    return signing.desk_of(portal.db, link_id=parts.link_id, now=portal.now())
+    return signing.desk_of(
+        portal.db,
+        link_id=parts.link_id,
+        check=lambda link: check_token(parts, link, portal.secrets),
+        now=portal.now(),
+    )
 
 
 @router.api_route("/d/{token}", methods=["GET", "HEAD"])

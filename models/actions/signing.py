@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, and_, insert, select, update
@@ -13,7 +14,7 @@ from models.domain.errors import Gone, Unknown
 from models.store import office
 from models.store.change import Row
 from models.store.database import Database
-from models.store.outbox import LINK, enqueue, link_row, new_link
+from models.store.outbox import LINK, enqueue, link_and_person, link_row, new_link
 from models.store.sql import table
 from models.tables import Contact, Person, Session, new_id
 
@@ -80,15 +81,19 @@ def load_link(db: Database, *, link_id: str) -> Row:
     return row
 
 
-def desk_of(db: Database, *, link_id: str, now: datetime) -> tuple[str, str]:
-    """Whose desk in which change a link opens; `Gone dead_link` for one that has ended."""
-    row = load_link(db, link_id=link_id)
+def desk_of(db: Database, *, link_id: str, check: Callable[[Row], None], now: datetime) -> tuple[str, str]:
+    """Whose desk in which change a link opens.
+
+    `check` sees the link's row and refuses a wrong token. Raises `Unknown bad_link`, `Gone dead_link`.
+    """
     with db.reader() as connection:
-        disabled = connection.execute(select(PERSON.c.disabled_at).where(PERSON.c.id == row["person_id"])).scalar()
-    if row["purpose"] != "desk" or row["change_id"] is None:
+        row = link_and_person(connection, link_id)
+    if row is not None:
+        check(row)
+    if row is None or row["purpose"] != "desk" or row["change_id"] is None:
         raise Unknown("bad_link", "链接不完整或者不正确，无法打开。请从通知邮件中完整复制，或者联系事项管理部门。")
-    if row["revoked_at"] is not None or row["expires_at"] <= now or disabled is not None:
-        ended = row["revoked_at"] or disabled or row["expires_at"]
+    if row["revoked_at"] is not None or row["expires_at"] <= now or row["disabled_at"] is not None:
+        ended = row["revoked_at"] or row["disabled_at"] or row["expires_at"]
         raise Gone("dead_link", f"链接已于{at_text(ended, now)}停用。仍须办理的，请联系事项管理部门。")
     return row["person_id"], row["change_id"]
 

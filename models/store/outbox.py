@@ -163,6 +163,13 @@ def link_row(connection: Connection, link_id: str) -> Row | None:
     return found[0] if found else None
 
 
+def link_and_person(connection: Connection, link_id: str) -> Row | None:
+    """A link by its id, with `disabled_at` of its person."""
+    query = select(LINK, PERSON.c.disabled_at).join(PERSON, PERSON.c.id == LINK.c.person_id).where(LINK.c.id == link_id)
+    found = rows(connection, query)
+    return found[0] if found else None
+
+
 class SqlOutbox:
     """The deliverer's side of the outbox, on the database."""
 
