@@ -101,7 +101,7 @@ def files(connection: Connection, changes: list[Row], *, open_only: bool) -> Fil
     for row in _selected(connection, STEP, STEP.c.change_id, ids, *extra, order=(STEP.c.opened_at, STEP.c.id)):
         found.steps.setdefault(row["change_id"], []).append(row)
         step_ids.append(row["id"])
-    order = (ASSIGNMENT.c.opened_at, ASSIGNMENT.c.id)
+    order = (ASSIGNMENT.c.opened_at, ASSIGNMENT.c.person_id, ASSIGNMENT.c.id)
     for row in _selected(connection, ASSIGNMENT, ASSIGNMENT.c.step_id, step_ids, order=order):
         found.assignments.setdefault(row["step_id"], []).append(row)
     for part in chunks(ids):
