@@ -119,8 +119,8 @@ class System:
     # --- what people do ---
 
     def change(self, trigger: str, params: dict[str, Any], by: str | None = "p-zhou") -> str:
-        """Register a change and create its run."""
-        made = register(self.db, trigger=trigger, params=params, by=by, via="test", now=clock.now())
+        """Register a change of its own, whatever else is open, and create its run."""
+        made = register(self.db, trigger=trigger, params=params, by=by, via="test", again=True, now=clock.now())
         self.runs.start(made.id)
         return made.id
 

@@ -86,6 +86,7 @@ def test_the_system_comes_up_survives_the_death_of_its_parts_and_leaves_nothing_
     with running(settings, log) as process:
         first = parts(process)
         assert set(first) == {"portal", "engine", "prefect", "mailbox"}
+        until(lambda: "停止：按 Ctrl-C" in log.read_text(encoding="utf-8"), 20, "the addresses")
         said = log.read_text(encoding="utf-8")
         assert f"已启动：门户 {portal(settings)}" in said
         assert "zhou.min@shili.example" in said
@@ -94,7 +95,7 @@ def test_the_system_comes_up_survives_the_death_of_its_parts_and_leaves_nothing_
         for name in ("portal", "engine", "mailbox"):
             os.kill(first[name], signal.SIGKILL)
         until(lambda: set(parts(process)) == set(first) and ready(settings), 30, "the parts are back")
-        assert "流程引擎意外退出，已重新启动（第 1 次）" in log.read_text(encoding="utf-8")
+        until(lambda: "流程引擎意外退出，已重新启动（第 1 次）" in log.read_text(encoding="utf-8"), 10, "it is said")
         refused = subprocess.run(COMMAND, env=settings, capture_output=True, text=True, timeout=60)
         assert refused.returncode == 2
         assert "已有一个系统在运行" in refused.stderr
