@@ -207,7 +207,13 @@ def withdraw(
     try:
         row = find_change(db, change_id=change_id)
         wake = verb(
-            db, change_id=row["id"], by=by, reason=reason, now=clock.now(), collect_minutes=chosen.collect_minutes
+            db,
+            change_id=row["id"],
+            by=by,
+            reason=reason,
+            via="cli",
+            now=clock.now(),
+            collect_minutes=chosen.collect_minutes,
         )
         nudge(chosen.home_path, row["id"])
         _wake(chosen, wake)

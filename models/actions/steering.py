@@ -95,7 +95,16 @@ def take_out(
     return _steer(db, _change_of(db, ADJUSTMENT, adjustment_id), by, reason, now, collect_minutes, verb)
 
 
-def withdraw(db: Database, *, change_id: str, by: str, reason: str, now: datetime, collect_minutes: float = 20) -> Wake:
+def withdraw(
+    db: Database,
+    *,
+    change_id: str,
+    by: str,
+    reason: str,
+    via: str = "portal",
+    now: datetime,
+    collect_minutes: float = 20,
+) -> Wake:
     """End a change of which nothing is published; whoever had a task is told."""
 
     def verb(room: Room, person_id: str) -> None:
@@ -125,7 +134,7 @@ def withdraw(db: Database, *, change_id: str, by: str, reason: str, now: datetim
             room.writer.add(
                 "withdrawn", waiting, f"{case.id}:withdrawn:{waiting}", by=room.writer.person(person_id), reason=reason
             )
-        case.log("撤回", who=person_id, via="portal", about=case.row["number"], reason=reason, work=True)
+        case.log("撤回", who=person_id, via=via, about=case.row["number"], reason=reason, work=True)
         case.set(phase="withdrawn", state="withdrawn", closed_at=case.now, subject=None, next_due=None)
 
     return _steer(db, change_id, by, reason, now, collect_minutes, verb)

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, Literal
 
-import rjieba
 from rapidfuzz.distance import Indel
 
 from models.domain.content import FIELDS, ITEM_TYPES
@@ -62,6 +61,8 @@ def words(text: str) -> list[str]:
 
 
 def _cut(text: str) -> list[str]:
+    import rjieba  # its dictionary takes a tenth of a second, which only those who compare texts should pay
+
     return list(rjieba.cut(text)) if text else []
 
 
