@@ -198,6 +198,15 @@ def test_a_preview_of_a_law_change_shows_its_reach_and_registers_nothing(office:
     assert change_list(office.story.db, now=office.story.now) == []
 
 
+def test_the_texts_of_a_law_are_listed_with_the_two_newest_chosen(office: Office) -> None:
+    office.sign_in()
+    form = start_form(office, "/start/law_change", law=LAW, from_version="", to_version="", do="law")
+    page = office.client.post("/start/law_change", data=form).text
+    assert re.findall(r"<option selected>([\d-]+)</option>", page) == [OLD.isoformat(), NEW.isoformat()]
+    repeal = office.client.post("/start/law_change", data=law_form(office, to_version="", do="preview")).text
+    assert '<option value="" selected>废止' in repeal
+
+
 def test_a_started_law_change_opens_its_page_and_says_that_the_engine_is_away(office: Office) -> None:
     office.sign_in()
     answer = office.client.post("/start/law_change", data=law_form(office, do="start"))
