@@ -47,7 +47,7 @@ class Claimed:
 class Outbox(Protocol):
     """Where notices wait."""
 
-    def claim(self, now: datetime, limit: int, lease_seconds: float) -> list[Any]: ...
+    def claim(self, now: datetime, limit: int, lease_seconds: float, *, sure: bool = False) -> list[Any]: ...
     def accepted(self, notice_id: str, at: datetime) -> None: ...
     def retry(self, notice_id: str, next_at: datetime, error: str) -> None: ...
     def undeliverable(self, notice_id: str, error: str) -> None: ...
@@ -106,21 +106,22 @@ class Deliverer:
 
     def _run(self) -> None:
         while not self._ended.is_set():
-            self._poked.wait(self.poll_seconds)
+            poked = self._poked.wait(self.poll_seconds)
             self._poked.clear()
             try:
-                while not self._ended.is_set() and self.deliver_once():
+                # A batch that was not full was the last one; whoever puts another notice in pokes again.
+                while not self._ended.is_set() and self.deliver_once(sure=poked) == self.workers:
                     pass
             except Exception:  # the database may be away for a moment: the next look finds what is due
                 log.exception("the outbox could not be read")
                 self._ended.wait(1)
 
-    def deliver_once(self) -> int:
-        """Send one batch of what is due; how many notices it held."""
+    def deliver_once(self, *, sure: bool = False) -> int:
+        """Send one batch of what is due; how many notices it held. `sure` where notices were just committed."""
         now = self.now()
         if self._broken_until is not None and now < self._broken_until:
             return 0
-        batch: list[Claimed] = self.outbox.claim(now, self.workers, LEASE_SECONDS)
+        batch: list[Claimed] = self.outbox.claim(now, self.workers, LEASE_SECONDS, sure=sure)
         list(self._pool.map(self._deliver, batch))
         return len(batch)
 

@@ -19,10 +19,11 @@ class Place:
         self.stays = True
         self._event = threading.Event()
 
-    def wait(self, seconds: float) -> None:
-        """Wait for a nudge, for the order to leave, or for the time to pass (seconds)."""
-        self._event.wait(seconds)
+    def wait(self, seconds: float) -> bool:
+        """Wait for a nudge, for the order to leave, or for the time to pass (seconds). True where one was nudged."""
+        woken = self._event.wait(seconds)
         self._event.clear()
+        return woken and self.stays
 
     def nudge(self) -> None:
         """Wake the leg."""

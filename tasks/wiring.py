@@ -161,7 +161,8 @@ class Office:
                 # Looked at after taking the place: a nudge between the pass and now is not missed.
                 if engine.hot_work(self.db, [change_id], now=self.now()):
                     return True
-                place.wait(min(left, _OWN_LOOK))
+                if place.wait(min(left, _OWN_LOOK)):
+                    return True
         return False
 
     def watch_changes(self) -> Sequence[str]:

@@ -131,8 +131,7 @@ def desk(db: Database, *, person_id: str, change_id: str, now: datetime) -> dict
 def _person_json(connection: Connection, person_id: str | None) -> dict[str, str] | None:
     if person_id is None:
         return None
-    person = office.person(connection, person_id)
-    return {"id": person.id, "name": person.name}
+    return {"id": person_id, "name": office.name_of(connection, person_id)}
 
 
 def _assignment(connection: Connection, change: Row, row: Row, now: datetime) -> dict[str, Any]:

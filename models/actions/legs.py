@@ -41,15 +41,13 @@ from models.store.change import (
     fire_rung,
     fired_rungs,
     insert_rows,
-    next_moment,
+    moving_sheets,
     procedure_no,
-    quiet_sheets,
     rows,
-    said_between,
     set_adjustments,
     set_sheet,
     set_step,
-    sheets,
+    standing,
     steps,
 )
 from models.store.database import Database
@@ -138,6 +136,7 @@ def run_pass(
     with db.reader() as connection:
         row = rows(connection, select(CHANGE).where(CHANGE.c.id == change_id))[0]
         upto, before = int(row["work_seq"]), int(row["consumed_seq"])
+        moving = moving_sheets(connection, change_id) if row["phase"] == "running" else []
 
     def step(verb: Callable[[Room], None]) -> None:
         notices = tally.notices
@@ -154,13 +153,14 @@ def run_pass(
 
     def move(room: Room, sheet_id: str, last: bool) -> None:
         nonlocal finished
-        _move(room, sheet_id, tally)
-        if last and not _due(room.connection, change_id, now):
-            _finish(room, upto)
+        goes_on = _move(room, sheet_id, tally)
+        if last and (room.next_due is None or room.next_due > now):
+            _finish(room, upto, goes_on)
             finished = True
 
-    with db.reader() as connection:
-        moving = _moving_sheets(connection, change_id)
+    if phase != "running":
+        with db.reader() as connection:
+            moving = moving_sheets(connection, change_id)
     for sheet_id in moving:
         try:
             step(lambda room, sheet_id=sheet_id: move(room, sheet_id, sheet_id == moving[-1]))  # type: ignore[misc]
@@ -203,9 +203,11 @@ def _in_room(
         return
     _still_ours(case, attempt, leg_no)
     writer = Writer(connection, case)
-    verb(Room(connection, case, writer))
-    case.set(next_due=next_moment(connection, change_id))
-    case.flush()
+    room = Room(connection, case, writer)
+    verb(room)
+    if case.get("state") == "open":
+        case.set(next_due=room.next_due)
+    room.flush()
     tally.notices += enqueue(connection, notices=writer.notices, now=now, collect_minutes=collect_minutes)
 
 
@@ -295,7 +297,7 @@ def _scope(room: Room) -> None:
         if _confirms_itself(room):
             _confirmed(room, lines)
         else:
-            open_scope(room, lines, SCOPE_DAYS, case.now)
+            open_scope(room, lines, SCOPE_DAYS)
         return
     step = open_ones[0]
     decided = decisions(room.connection, [step["id"]])[step["id"]]
@@ -365,21 +367,17 @@ def _confirmed(room: Room, lines: Sequence[Row]) -> None:
 # --- sheets --------------------------------------------------------------------------------------------------------
 
 
-def _moving_sheets(connection: Connection, change_id: str) -> list[str]:
-    """Open sheets to which something came, in order; a stuck one too, its move looks at the clock."""
-    quiet = quiet_sheets(connection, change_id)
-    return [s["id"] for s in sheets(connection, change_id) if s["state"] == "open" and s["id"] not in quiet]
-
-
-def _move(room: Room, sheet_id: str, tally: Tally) -> None:
+def _move(room: Room, sheet_id: str, tally: Tally) -> bool:
+    """Move one sheet; whether it waits for people afterwards."""
     sheet = rows(room.connection, select(SHEET).where(SHEET.c.id == sheet_id))[0]
     if sheet["stuck"] and sheet["retry_at"] is not None and sheet["retry_at"] > room.case.now:
-        return
+        return True
     report = move_sheet(room, sheet)
     tally.moved.extend(Moved(stage, department, count) for stage, department, count in report.moved)
     tally.opened.extend(Moved(stage, department, count) for stage, department, count in report.opened)
     if sheet["stuck"]:
         set_sheet(room.connection, sheet_id, stuck=None, retry_at=None, stuck_tries=0)
+    return bool(sheet["state"] == "open")
 
 
 def _stick(room: Room, sheet_id: str, error: BaseException, tally: Tally) -> None:
@@ -458,10 +456,10 @@ def _superior(room: Room, person_id: str) -> str | None:
 # --- the end of a pass ---------------------------------------------------------------------------------------------
 
 
-def _finish(room: Room, upto: int) -> None:
-    """Close what is done and mark what was consumed."""
+def _finish(room: Room, upto: int, goes_on: bool = False) -> None:
+    """Close what is done and mark what was consumed. A change of which something `goes_on` cannot be done."""
     case = room.case
-    all_lines = adjustments(room.connection, change_id=case.id)
+    all_lines = [] if goes_on else adjustments(room.connection, change_id=case.id)
     if case.row["phase"] in {"running", "closing"} and all_lines and all(row["state"] in TERMINAL for row in all_lines):
         published = sum(1 for row in all_lines if row["state"] == "published")
         _close(case, "closed", f"发布 {published} 项，其余 {len(all_lines) - published} 项不作调整")
@@ -472,22 +470,14 @@ def _finish(room: Room, upto: int) -> None:
 
 def _result(db: Database, change_id: str, before: int, tally: Tally, now: datetime) -> PassResult:
     with db.reader() as connection:
-        row = rows(connection, select(CHANGE).where(CHANGE.c.id == change_id))[0]
-        said = said_between(connection, change_id, before, int(row["consumed_seq"]))
-        open_steps = [step["id"] for step in steps(connection, change_id, states=["open"])]
-        waiting = {
-            person["person_id"]
-            for held in assignments(connection, open_steps).values()
-            for person in held
-            if person["state"] == "open"
-        }
+        row = standing(connection, change_id, before)
     return PassResult(
         consumed=int(row["consumed_seq"]) - before,
-        said=said,
+        said=row["said"],
         moved=tuple(tally.moved),
         opened=tuple(tally.opened),
         notices=tally.notices,
-        waiting=len(waiting),
+        waiting=row["waiting"],
         phase=row["phase"],
         state=row["state"],
         ended=row["state"] != "open",

@@ -17,17 +17,17 @@ from models.domain.vocabulary import STAGE_NAMES, VERDICT_RECORD
 from models.store.change import (
     SHEET,
     Row,
-    adjustments,
+    SheetRound,
     approve_lines,
     assignments,
     close_assignments,
-    decisions,
     drop_rungs,
     procedure_body,
+    removed_lines,
     set_adjustments,
     set_sheet,
     set_step,
-    step_lines,
+    sheet_round,
     steps,
 )
 from models.store.outbox import cancel
@@ -56,10 +56,14 @@ def move_sheet(room: Room, sheet: Row) -> Report:
     report = Report()
     procedure = procedure_of(room, sheet)
     positions = procedure.positions()
+    held = _read(room, sheet)
     while sheet["state"] == "open":
-        lines = [row for row in adjustments(room.connection, sheet_id=sheet["id"]) if row["state"] not in TERMINAL]
+        if held.no != sheet["round"]:
+            room.flush()
+            held = _read(room, sheet)
+        lines = [row for row in held.lines if row["state"] not in TERMINAL]
         if not lines:
-            _end_sheet(room, sheet)
+            _end_sheet(room, sheet, held)
             break
         if sheet["position"] >= len(positions):
             _approve(room, sheet, lines)
@@ -68,9 +72,15 @@ def move_sheet(room: Room, sheet: Row) -> Report:
         if not stages:
             _advance(room, sheet)
             continue
-        if not _take_position(room, sheet, stages, lines, report):
+        if not _take_position(room, sheet, held, stages, lines, report):
             break
     return report
+
+
+def _read(room: Room, sheet: Row) -> SheetRound:
+    held = sheet_round(room.connection, sheet)
+    room.writer.people.update({a["person_id"]: a["name"] for asked in held.asked.values() for a in asked})
+    return held
 
 
 def _advance(room: Room, sheet: Row) -> None:
@@ -78,47 +88,62 @@ def _advance(room: Room, sheet: Row) -> None:
     set_sheet(room.connection, sheet["id"], position=sheet["position"])
 
 
-def _end_sheet(room: Room, sheet: Row) -> None:
-    everything = adjustments(room.connection, sheet_id=sheet["id"])
-    sheet["state"] = "done" if everything else "dissolved"
+def _end_sheet(room: Room, sheet: Row, held: SheetRound) -> None:
+    """Nothing of the sheet is left to decide: what is still open of it closes, and who was asked is told."""
+    for step in held.steps:
+        if step["state"] != "open":
+            continue
+        shown = len(held.shown[step["id"]])
+        for person_id in _close(room, step, held.asked[step["id"]], "withdrawn"):
+            key = f"{step['id']}:taken_out:{person_id}"
+            room.writer.add(
+                "taken_out", person_id, key, step=step, sheet=sheet, count=shown, reason=_why_out(room, sheet)
+            )
+    sheet["state"] = "done" if held.lines else "dissolved"
     set_sheet(room.connection, sheet["id"], state=sheet["state"])
-    withdraw_steps(room, sheet["id"], "withdrawn")
+
+
+def _why_out(room: Room, sheet: Row) -> str:
+    """The reasons for which the lines of a sheet were taken out, each once."""
+    removed = removed_lines(room.connection, sheet["id"])
+    return "；".join(dict.fromkeys(row["reason"] for row in removed if row["reason"])) or "见变更记录"
 
 
 def withdraw_steps(room: Room, sheet_id: str, state: str) -> list[str]:
     """Close what is open of a sheet without a decision; the persons who need do nothing any more."""
-    told: list[str] = []
-    for step in steps(room.connection, room.case.id, states=["open"]):
-        if step["sheet_id"] != sheet_id:
-            continue
-        told += close_assignments(room.connection, step["id"], state, room.case.now)
-        set_step(room.connection, step["id"], state=state, closed_at=room.case.now)
-        drop_rungs(room.connection, [step["id"]])
-        cancel(room.connection, step_ids=[step["id"]])
-    return told
-
-
-def _take_position(room: Room, sheet: Row, stages: Sequence[StageRule], lines: Sequence[Row], report: Report) -> bool:
-    """Open the stages of a position, or close those decided. True when the sheet may look at its next position."""
-    here = [
-        step
-        for step in steps(room.connection, room.case.id)
-        if step["sheet_id"] == sheet["id"]
-        and step["round"] == sheet["round"]
-        and step["stage"] in {s.code for s in stages}
+    open_steps = [
+        step for step in steps(room.connection, room.case.id, states=["open"]) if step["sheet_id"] == sheet_id
     ]
+    asked = assignments(room.connection, [step["id"] for step in open_steps])
+    return [person for step in open_steps for person in _close(room, step, asked[step["id"]], state)]
+
+
+def _close(room: Room, step: Row, asked: Sequence[Row], state: str) -> list[str]:
+    """Close a step before its decision; the persons whose assignment ended so."""
+    set_step(room.connection, step["id"], state=state, closed_at=room.case.now)
+    persons = close_assignments(room.connection, asked, state, room.case.now)
+    drop_rungs(room.connection, [step["id"]])
+    cancel(room.connection, step_ids=[step["id"]])
+    return persons
+
+
+def _take_position(
+    room: Room, sheet: Row, held: SheetRound, stages: Sequence[StageRule], lines: Sequence[Row], report: Report
+) -> bool:
+    """Open the stages of a position, or close those decided. True when the sheet may look at its next position."""
+    here = [step for step in held.steps if step["stage"] in {rule.code for rule in stages}]
     if not here:
         for rule in stages:
-            open_stage(room, _with_submitter(room, sheet), rule, lines, days=_days(sheet, rule))
+            open_stage(room, _with_submitter(sheet, held), rule, lines, days=_days(sheet, rule))
             report.opened.append((rule.code, sheet["department_name"], len(lines)))
         return False
     by_stage = {rule.code: rule for rule in stages}
     for step in here:
         if step["state"] == "open":
-            _close_if_met(room, sheet, step, by_stage[step["stage"]], report)
+            _close_if_met(room, sheet, held, step, by_stage[step["stage"]], report)
     if any(step["state"] == "open" for step in here):
         return False
-    return _after_position(room, sheet, here, lines, report)
+    return _after_position(room, sheet, held, here, lines)
 
 
 def _days(sheet: Row, rule: StageRule) -> int:
@@ -126,27 +151,22 @@ def _days(sheet: Row, rule: StageRule) -> int:
     return redraft_days(rule.days) if rule.code == "draft" and sheet["round"] > 1 else rule.days
 
 
-def _with_submitter(room: Room, sheet: Row) -> Row:
+def _with_submitter(sheet: Row, held: SheetRound) -> Row:
     """The sheet with who submitted this round, for the texts."""
-    drafts = [s for s in steps(room.connection, room.case.id) if s["sheet_id"] == sheet["id"] and s["stage"] == "draft"]
-    if drafts:
-        made = decisions(room.connection, [drafts[-1]["id"]])[drafts[-1]["id"]]
-        if made:
-            return {**sheet, "submitted_by": made[-1]["person_id"]}
-    return sheet
+    made = [decision for step in held.steps if step["stage"] == "draft" for decision in held.made[step["id"]]]
+    return {**sheet, "submitted_by": made[-1]["person_id"]} if made else sheet
 
 
-def _close_if_met(room: Room, sheet: Row, step: Row, rule: StageRule, report: Report) -> None:
-    asked = assignments(room.connection, [step["id"]])[step["id"]]
+def _close_if_met(room: Room, sheet: Row, held: SheetRound, step: Row, rule: StageRule, report: Report) -> None:
+    asked, made = held.asked[step["id"]], held.made[step["id"]]
     seats = [Seat(a["seat"], a["state"] == "decided") for a in asked if a["state"] in {"open", "decided"}]
     if not rule_met(rule.rule, seats) or (step["no_owner"] and rule.rule == "all" and not _all_seats(rule, seats)):
         return
-    made = decisions(room.connection, [step["id"]])[step["id"]]
-    ids = [line["adjustment_id"] for line in step_lines(room.connection, [step["id"]])[step["id"]]]
+    ids = [line["adjustment_id"] for line in held.shown[step["id"]]]
     back = any(fate([line_verdict(d, i) for d in made]) == "back" for i in ids)
     step["state"] = "returned" if back else "passed"
     set_step(room.connection, step["id"], state=step["state"], closed_at=room.case.now)
-    for person_id in close_assignments(room.connection, step["id"], "released", room.case.now):
+    for person_id in close_assignments(room.connection, asked, "released", room.case.now):
         _decided_elsewhere(room, sheet, step, made, person_id)
     drop_rungs(room.connection, [step["id"]])
     cancel(room.connection, step_ids=[step["id"]])
@@ -173,14 +193,12 @@ def _decided_elsewhere(room: Room, sheet: Row, step: Row, made: Sequence[Row], p
     )
 
 
-def _after_position(room: Room, sheet: Row, here: Sequence[Row], lines: Sequence[Row], report: Report) -> bool:
+def _after_position(room: Room, sheet: Row, held: SheetRound, here: Sequence[Row], lines: Sequence[Row]) -> bool:
     """All steps of the position are closed: lines go on, back, or end."""
-    ids = [step["id"] for step in here]
-    made = decisions(room.connection, ids)
-    shown = step_lines(room.connection, ids)
+    made = held.made
     said: dict[str, list[str]] = {}
     for step in here:
-        for line in shown[step["id"]]:
+        for line in held.shown[step["id"]]:
             for decision in made[step["id"]]:
                 said.setdefault(line["adjustment_id"], []).append(line_verdict(decision, line["adjustment_id"]))
     stage = here[0]["stage"]
@@ -188,16 +206,20 @@ def _after_position(room: Room, sheet: Row, here: Sequence[Row], lines: Sequence
     rejected = [key for key, value in fates.items() if value == "rejected"]
     if rejected:
         set_adjustments(room.connection, rejected, state="rejected")
+        for line in lines:
+            if line["id"] in rejected:
+                line["state"] = "rejected"
     back = [line for line in lines if fates[line["id"]] == "back"]
     on = [line for line in lines if fates[line["id"]] == "on"]
     if stage == "draft":
         set_adjustments(room.connection, [line["id"] for line in on], state="in_review")
     if back:
         _send_back(room, sheet, here, made, back, on)
+        held.lines = [line for line in held.lines if line not in back]
         if not on:
             return True
     if not on:
-        _end_sheet(room, sheet)
+        _end_sheet(room, sheet, held)
         return False
     _advance(room, sheet)
     return True

@@ -63,9 +63,14 @@ class Writer:
         return contact_of(self.connection, self.case.row["coordinator_id"])
 
     @cached_property
+    def facts(self) -> dict[str, str]:
+        """The facts about this home."""
+        return office.facts(self.connection)
+
+    @property
     def sample(self) -> bool:
         """Whether this is the sample office."""
-        return office.is_sample(self.connection)
+        return self.facts.get("sample") == "true"
 
     def person(self, person_id: str | None) -> dict[str, Any]:
         """`{"id", "name"}` of a person; the engine is 系统."""
@@ -145,5 +150,5 @@ def contact_of(connection: Connection, person_id: str | None) -> Row:
     """Whom to ask: the change's coordinator."""
     if person_id is None:
         return {"id": None, "name": "事项管理部门", "phone": "", "email": ""}
-    person = office.person(connection, person_id)
-    return {"id": person.id, "name": person.name, "phone": "", "email": person.address or ""}
+    name, address = office.name_and_address(connection, person_id)
+    return {"id": person_id, "name": name, "phone": "", "email": address or ""}

@@ -16,7 +16,7 @@ from models.domain.deadlines import SHANGHAI, due, rungs
 from models.domain.procedure import StageRule
 from models.domain.vocabulary import ROLE_NAMES, STAGE_NAMES
 from models.store import office
-from models.store.change import ASSIGNMENT, Case, Row, drafters, insert_rows, open_step, set_step
+from models.store.change import ASSIGNMENT, LINE, RUNG, STEP, Case, Row, drafters, insert_rows, next_moment
 from models.tables import new_id
 
 
@@ -39,11 +39,37 @@ class Room:
         self.writer = writer
         self.today = case.now.astimezone(SHANGHAI).date()
         self._holders: dict[tuple[str, str | None, str | None], list[Any]] = {}
+        self._drafters: dict[str, set[str]] = {}
+        self._opened: dict[Any, list[Row]] = {STEP: [], LINE: [], RUNG: [], ASSIGNMENT: []}
+
+    def put(self, target: Any, values: Sequence[Row]) -> None:
+        """Rows of what is being opened; written together at `flush`."""
+        self._opened[target].extend(values)
+
+    def flush(self) -> None:
+        """Write what was opened, then the log lines and columns of the change."""
+        for target, values in self._opened.items():
+            insert_rows(self.connection, target, values)
+            values.clear()
+        self.case.flush()
+
+    @cached_property
+    def next_due(self) -> datetime | None:
+        """When the engine has something to do next of itself; asked at the end, what was opened is written first."""
+        self.flush()
+        return next_moment(self.connection, self.case.id)
 
     @cached_property
     def calendar(self) -> WorkCalendar:
         """The work calendar, read where a deadline is reckoned."""
-        return office.calendar(self.connection)
+        return office.calendar(self.connection, self.writer.facts)
+
+    def wrote(self, adjustment_ids: Sequence[str]) -> set[str]:
+        """Who drafted any of these adjustments, read once."""
+        missing = [key for key in adjustment_ids if key not in self._drafters]
+        if missing:
+            self._drafters.update({key: set() for key in missing}, **drafters(self.connection, missing))
+        return set().union(*(self._drafters[key] for key in adjustment_ids))
 
     @cached_property
     def substitutes(self) -> dict[str, str]:
@@ -82,9 +108,7 @@ class Room:
 
     def asked(self, rule: StageRule, sheet: Row, adjustment_ids: Sequence[str]) -> tuple[list[Asked], list[str]]:
         """Whom a stage asks, and the seats nobody can take. Nobody reviews what he drafted (four-eyes)."""
-        wrote: set[str] = set()
-        if rule.code != "draft":
-            wrote = set().union(*drafters(self.connection, adjustment_ids).values())
+        wrote = set() if rule.code == "draft" else self.wrote(adjustment_ids)
         found: list[Asked] = []
         empty: list[str] = []
         for seat, holders in self.seats(rule, sheet):
@@ -111,59 +135,67 @@ class Room:
 
 def open_stage(room: Room, sheet: Row, rule: StageRule, lines: Sequence[Row], *, days: int | None = None) -> str:
     """Open one stage of a sheet: the step, its assignments, its rungs and its notices. The step's id."""
-    case = room.case
-    limit = due(case.now, days or rule.days, room.calendar)
-    plan = [(item.rung, item.at) for item in rungs(room.today, limit.due_on, room.calendar)]
-    step_id = open_step(
-        room.connection,
-        change_id=case.id,
-        sheet_id=sheet["id"],
-        stage=rule.code,
-        round_no=sheet["round"],
-        days=days or rule.days,
-        due_on=limit.due_on,
-        provisional=limit.provisional,
-        lines=[(line["id"], line["revision"]) for line in lines],
-        rungs=plan,
-        now=case.now,
-    )
-    step: Row = {"id": step_id, "stage": rule.code, "due_on": limit.due_on, "provisional": limit.provisional}
+    step = _open_step(room, sheet, rule.code, lines, days or rule.days)
     asked, empty = room.asked(rule, sheet, [line["id"] for line in lines])
     put_before(room, step, sheet, lines, asked)
     if empty:
-        no_owner(room, step, sheet, rule, lines)
-    case.log(
+        _no_owner(room, step, sheet, rule, lines)
+    room.case.log(
         "打开",
-        about=step_id,
+        about=step["id"],
         stage=rule.code,
         sheet=sheet["id"],
         round=sheet["round"],
-        due=limit.due_on.isoformat(),
+        due=step["due_on"].isoformat(),
         waits_for=[person.person_id for person in asked],
     )
-    return step_id
+    return str(step["id"])
+
+
+def _open_step(room: Room, sheet: Row | None, stage: str, lines: Sequence[Row], days: int) -> Row:
+    """A step with its lines and its rungs."""
+    limit = due(room.case.now, days, room.calendar)
+    step: Row = {
+        "id": new_id("stp"),
+        "change_id": room.case.id,
+        "sheet_id": None if sheet is None else sheet["id"],
+        "stage": stage,
+        "round": 1 if sheet is None else sheet["round"],
+        "state": "open",
+        "opened_at": room.case.now,
+        "days": days,
+        "due_on": limit.due_on,
+        "provisional": limit.provisional,
+        "no_owner": None,
+    }
+    room.put(STEP, [step])
+    shown = [
+        {"step_id": step["id"], "adjustment_id": line["id"], "ord": number, "revision": line["revision"]}
+        for number, line in enumerate(lines)
+    ]
+    room.put(LINE, shown)
+    plan = [
+        {"step_id": step["id"], "rung": item.rung, "change_id": room.case.id, "due_at": item.at, "dropped": False}
+        for item in rungs(room.today, limit.due_on, room.calendar)
+    ]
+    room.put(RUNG, plan)
+    return step
 
 
 def put_before(room: Room, step: Row, sheet: Row | None, lines: Sequence[Row], asked: Sequence[Asked]) -> None:
     """Assignments and notices of those asked."""
-    insert_rows(
-        room.connection,
-        ASSIGNMENT,
-        [
-            {
-                "id": new_id("asg"),
-                "change_id": room.case.id,
-                "step_id": step["id"],
-                "seat": person.seat,
-                "person_id": person.person_id,
-                "acting_for_id": person.acting_for_id,
-                "state": "open",
-                "opened_at": room.case.now,
-            }
-            for person in asked
-        ],
-    )
     for person in asked:
+        assignment = {
+            "id": new_id("asg"),
+            "change_id": room.case.id,
+            "step_id": step["id"],
+            "seat": person.seat,
+            "person_id": person.person_id,
+            "acting_for_id": person.acting_for_id,
+            "state": "open",
+            "opened_at": room.case.now,
+        }
+        room.put(ASSIGNMENT, [assignment])
         acting = None if person.acting_for_id is None else room.writer.person(person.acting_for_id)
         room.writer.add(
             OPENED_KIND[step["stage"]],
@@ -188,11 +220,11 @@ def opened_extra(room: Room, step: Row, sheet: Row | None, lines: Sequence[Row])
     return extra
 
 
-def no_owner(room: Room, step: Row, sheet: Row, rule: StageRule, lines: Sequence[Row]) -> None:
+def _no_owner(room: Room, step: Row, sheet: Row, rule: StageRule, lines: Sequence[Row]) -> None:
     """Nobody can take a seat: it stands on the coordinator's board, and he is told."""
     role = ROLE_NAMES[rule.role][0]
     reason = f"{sheet['department_name'] or '未登记的部门'}没有在任的{role}，或者须回避，也没有可接替的上一级负责人"
-    set_step(room.connection, step["id"], no_owner=reason)
+    step["no_owner"] = reason
     coordinator = room.case.row["coordinator_id"]
     if coordinator is not None:
         room.writer.add(
@@ -207,26 +239,12 @@ def no_owner(room: Room, step: Row, sheet: Row, rule: StageRule, lines: Sequence
         )
 
 
-def open_scope(room: Room, lines: Sequence[Row], days: int, now: datetime) -> str:
+def open_scope(room: Room, lines: Sequence[Row], days: int) -> str:
     """The scope step of the change itself: the coordinator confirms what is concerned."""
     case = room.case
-    limit = due(now, days, room.calendar)
-    step_id = open_step(
-        room.connection,
-        change_id=case.id,
-        sheet_id=None,
-        stage="scope",
-        round_no=1,
-        days=days,
-        due_on=limit.due_on,
-        provisional=limit.provisional,
-        lines=[(line["id"], line["revision"]) for line in lines],
-        rungs=[(item.rung, item.at) for item in rungs(room.today, limit.due_on, room.calendar)],
-        now=now,
-    )
-    step: Row = {"id": step_id, "stage": "scope", "due_on": limit.due_on, "provisional": limit.provisional}
+    step = _open_step(room, None, "scope", lines, days)
     holders = room.holders("coordinator")
     mine = [holder for holder in holders if holder.person_id == case.row["coordinator_id"]] or holders
     put_before(room, step, None, lines, [Asked("coordinator", h.person_id, None, h.superior_person_id) for h in mine])
-    case.log("打开", about=step_id, stage="scope", due=limit.due_on.isoformat(), name=STAGE_NAMES["scope"])
-    return step_id
+    case.log("打开", about=step["id"], stage="scope", due=step["due_on"].isoformat(), name=STAGE_NAMES["scope"])
+    return str(step["id"])

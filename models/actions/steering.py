@@ -63,7 +63,7 @@ def _steer(
         if person.id not in {holder.person_id for holder in room.holders("coordinator")}:
             raise Forbidden("not_your_seat", "此项由统筹协调人办理，您没有该岗位的任职或者代理，未记录。")
         verb(room, person.id)
-        case.flush()
+        room.flush()
         enqueue(connection, notices=room.writer.notices, now=now, collect_minutes=collect_minutes)
         return wake_of(case.row)
 

@@ -6,11 +6,11 @@ import hashlib
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Connection, and_, case, func, insert, select, update
+from sqlalchemy import Connection, and_, func, insert, or_, select, update
 from sqlalchemy import Engine as Engine_
 
 from models.domain.errors import Unknown
@@ -23,19 +23,19 @@ from models.tables import (
     Decision,
     DecisionLine,
     Engine,
+    Person,
     Procedure,
     Proposal,
     Rung,
     Sheet,
     Step,
     StepLine,
-    new_id,
 )
 
 CHANGE, LOG, ADJUSTMENT, PROPOSAL = table(Change), table(ChangeLog), table(Adjustment), table(Proposal)
 SHEET, STEP, LINE, RUNG = table(Sheet), table(Step), table(StepLine), table(Rung)
 ASSIGNMENT, DECISION, DECISION_LINE = table(Assignment), table(Decision), table(DecisionLine)
-PROCEDURE, ENGINE = table(Procedure), table(Engine)
+PROCEDURE, ENGINE, PERSON = table(Procedure), table(Engine), table(Person)
 
 Row = dict[str, Any]
 _EDITIONS: WeakKeyDictionary[Engine_, dict[tuple[str, int], Row]] = WeakKeyDictionary()
@@ -92,20 +92,17 @@ class Case:
     def __init__(self, connection: Connection, change_id: str, now: datetime) -> None:
         self.connection = connection
         self.now = now
-        query = select(CHANGE).where(CHANGE.c.id == change_id).with_for_update()
-        found = rows(connection, query)
+        last = select(LOG.c.hash).where(and_(LOG.c.change_id == CHANGE.c.id, LOG.c.seq == CHANGE.c.log_seq))
+        query = select(CHANGE, last.scalar_subquery().label("last_hash")).where(CHANGE.c.id == change_id)
+        found = rows(connection, query.with_for_update(of=CHANGE))
         if not found:
             raise Unknown("change_unknown", f"没有编号为 {change_id} 的变更。")
+        self._prev: str = found[0].pop("last_hash") or ""
         self.row: Row = found[0]
         self.id = change_id
         self._entries: list[Row] = []
         self._values: Row = {}
         self._seq = int(self.row["log_seq"])
-        self._prev: str | None = None
-
-    def _last_hash(self) -> str:
-        query = select(LOG.c.hash).where(and_(LOG.c.change_id == self.id, LOG.c.seq == self._seq))
-        return str(self.connection.execute(query).scalar() or "")
 
     def log(
         self,
@@ -119,8 +116,6 @@ class Case:
         **data: Any,
     ) -> int:
         """Add one line to the audit log; `work` tells the engine there is something to do. The line's number."""
-        if self._prev is None:
-            self._prev = self._last_hash()
         self._seq += 1
         entry: Row = {
             "change_id": self.id,
@@ -187,6 +182,12 @@ def adjustments(connection: Connection, *, change_id: str | None = None, sheet_i
     return rows(connection, query)
 
 
+def removed_lines(connection: Connection, sheet_id: str) -> list[Row]:
+    """The adjustments taken out of a sheet, in order."""
+    where = and_(ADJUSTMENT.c.sheet_id == sheet_id, ADJUSTMENT.c.state == "removed")
+    return rows(connection, select(ADJUSTMENT).where(where).order_by(ADJUSTMENT.c.ord, ADJUSTMENT.c.id))
+
+
 def due_lines(connection: Connection, change_id: str, now: datetime) -> list[Row]:
     """The adjustments of a change whose moment has come, in order."""
     where = and_(
@@ -213,17 +214,54 @@ def adjustments_of_step(connection: Connection, step_id: str) -> list[Row]:
     return rows(connection, query)
 
 
-def quiet_sheets(connection: Connection, change_id: str) -> set[str]:
-    """Sheets with an open step of which nothing came: no decision on an open step, no line taken out, no fault."""
-    decided = select(DECISION.c.step_id).where(DECISION.c.step_id == STEP.c.id, DECISION.c.undone_at.is_(None)).exists()
-    taken = select(ADJUSTMENT.c.id).where(ADJUSTMENT.c.sheet_id == SHEET.c.id, ADJUSTMENT.c.state == "removed").exists()
-    query = (
-        select(STEP.c.sheet_id, func.max(case((decided, 1), else_=0)))
-        .join(SHEET, SHEET.c.id == STEP.c.sheet_id)
-        .where(STEP.c.change_id == change_id, STEP.c.state == "open", SHEET.c.stuck.is_(None), ~taken)
-        .group_by(STEP.c.sheet_id)
+def moving_sheets(connection: Connection, change_id: str) -> list[str]:
+    """Open sheets to which something came, in order: no step is open, or one is decided, or a line was taken out,
+    or the sheet is stuck (its move looks at the clock).
+    """
+    its_open = and_(STEP.c.sheet_id == SHEET.c.id, STEP.c.state == "open")
+    waiting = select(STEP.c.id).where(its_open).exists()
+    decided = (
+        select(STEP.c.id)
+        .join(DECISION, DECISION.c.step_id == STEP.c.id)
+        .where(its_open, DECISION.c.undone_at.is_(None))
+        .exists()
     )
-    return {sheet_id for sheet_id, came in connection.execute(query) if not came}
+    taken = select(ADJUSTMENT.c.id).where(ADJUSTMENT.c.sheet_id == SHEET.c.id, ADJUSTMENT.c.state == "removed").exists()
+    query = select(SHEET.c.id).where(
+        SHEET.c.change_id == change_id,
+        SHEET.c.state == "open",
+        or_(SHEET.c.stuck.is_not(None), ~waiting, decided, taken),
+    )
+    return list(connection.execute(query.order_by(SHEET.c.ord, SHEET.c.id)).scalars())
+
+
+@dataclass
+class SheetRound:
+    """The present round of a sheet, read once: its lines, its steps in order, and by step who was asked (with his
+    `name`), what was decided (as `decisions` gives it) and what was shown.
+    """
+
+    no: int
+    lines: list[Row]
+    steps: list[Row]
+    asked: dict[str, list[Row]]
+    made: dict[str, list[Row]]
+    shown: dict[str, list[Row]]
+
+
+def sheet_round(connection: Connection, sheet: Row) -> SheetRound:
+    """Everything a move of this sheet looks at."""
+    where = and_(STEP.c.sheet_id == sheet["id"], STEP.c.round == sheet["round"])
+    found = rows(connection, select(STEP).where(where).order_by(STEP.c.opened_at, STEP.c.id))
+    ids = [step["id"] for step in found]
+    return SheetRound(
+        no=sheet["round"],
+        lines=adjustments(connection, sheet_id=sheet["id"]),
+        steps=found,
+        asked=assignments(connection, ids),
+        made=decisions(connection, ids) if ids else {},
+        shown=step_lines(connection, ids),
+    )
 
 
 def sheets(connection: Connection, change_id: str) -> list[Row]:
@@ -247,11 +285,12 @@ def step_lines(connection: Connection, step_ids: Sequence[str]) -> dict[str, lis
 
 
 def assignments(connection: Connection, step_ids: Sequence[str]) -> dict[str, list[Row]]:
-    """The assignments of each step, by step id."""
+    """The assignments of each step, by step id, each with the `name` of its person."""
     found: dict[str, list[Row]] = {step_id: [] for step_id in step_ids}
     for part in chunks(step_ids):
         query = (
-            select(ASSIGNMENT)
+            select(ASSIGNMENT, PERSON.c.name)
+            .join(PERSON, PERSON.c.id == ASSIGNMENT.c.person_id)
             .where(among(ASSIGNMENT.c.step_id, part))
             .order_by(ASSIGNMENT.c.opened_at, ASSIGNMENT.c.id)
         )
@@ -346,13 +385,13 @@ def set_step(connection: Connection, step_id: str, **values: Any) -> None:
     connection.execute(update(STEP).where(STEP.c.id == step_id).values(**values))
 
 
-def close_assignments(connection: Connection, step_id: str, state: str, now: datetime) -> list[str]:
+def close_assignments(connection: Connection, asked: Sequence[Row], state: str, now: datetime) -> list[str]:
     """Close what is still open of a step; the persons whose assignment ended so."""
-    open_ones = and_(ASSIGNMENT.c.step_id == step_id, ASSIGNMENT.c.state == "open")
-    persons = [str(value) for value in connection.execute(select(ASSIGNMENT.c.person_id).where(open_ones)).scalars()]
-    if persons:
-        connection.execute(update(ASSIGNMENT).where(open_ones).values(state=state, closed_at=now))
-    return persons
+    left = [row for row in asked if row["state"] == "open"]
+    if left:
+        where = and_(among(ASSIGNMENT.c.id, [row["id"] for row in left]), ASSIGNMENT.c.state == "open")
+        connection.execute(update(ASSIGNMENT).where(where).values(state=state, closed_at=now))
+    return [row["person_id"] for row in left]
 
 
 def drop_rungs(connection: Connection, step_ids: Sequence[str]) -> None:
@@ -394,12 +433,20 @@ def fire_rung(connection: Connection, step_id: str, rung: str, now: datetime) ->
     return connection.execute(update(RUNG).where(where).values(fired_at=now)).rowcount == 1
 
 
-def said_between(connection: Connection, change_id: str, after: int, upto: int) -> int:
-    """How many lines of the log after `after` up to and with `upto` people wrote, not the engine."""
-    query = select(func.count()).where(
-        and_(LOG.c.change_id == change_id, LOG.c.seq > after, LOG.c.seq <= upto, LOG.c.who.is_not(None))
+def standing(connection: Connection, change_id: str, after: int) -> Row:
+    """Where a change stands: its row, `said` (lines people wrote in the log after `after` that were consumed) and
+    `waiting` (people with something open).
+    """
+    said = select(func.count()).where(
+        LOG.c.change_id == CHANGE.c.id, LOG.c.seq > after, LOG.c.seq <= CHANGE.c.consumed_seq, LOG.c.who.is_not(None)
     )
-    return int(connection.execute(query).scalar() or 0)
+    waiting = (
+        select(func.count(ASSIGNMENT.c.person_id.distinct()))
+        .join(STEP, STEP.c.id == ASSIGNMENT.c.step_id)
+        .where(ASSIGNMENT.c.change_id == CHANGE.c.id, ASSIGNMENT.c.state == "open", STEP.c.state == "open")
+    )
+    columns = (said.scalar_subquery().label("said"), waiting.scalar_subquery().label("waiting"))
+    return rows(connection, select(CHANGE, *columns).where(CHANGE.c.id == change_id))[0]
 
 
 def next_moment(connection: Connection, change_id: str) -> datetime | None:
@@ -437,49 +484,3 @@ def procedure_body(connection: Connection, key: str, number: int) -> Row:
             raise Unknown("procedure_unknown", f"流程“{key}”第 {number} 版不存在。")
         held[(key, number)] = dict(body)
     return held[(key, number)]
-
-
-def open_step(
-    connection: Connection,
-    *,
-    change_id: str,
-    sheet_id: str | None,
-    stage: str,
-    round_no: int,
-    days: int,
-    due_on: date,
-    provisional: bool,
-    lines: Sequence[tuple[str, str]],
-    rungs: Sequence[tuple[str, datetime]],
-    now: datetime,
-) -> str:
-    """Open a step with its lines (adjustment id, revision) and rungs; its id."""
-    step_id = new_id("stp")
-    connection.execute(
-        insert(STEP).values(
-            id=step_id,
-            change_id=change_id,
-            sheet_id=sheet_id,
-            stage=stage,
-            round=round_no,
-            state="open",
-            opened_at=now,
-            days=days,
-            due_on=due_on,
-            provisional=provisional,
-        )
-    )
-    insert_rows(
-        connection,
-        LINE,
-        [{"step_id": step_id, "adjustment_id": a, "ord": n, "revision": r} for n, (a, r) in enumerate(lines)],
-    )
-    insert_rows(
-        connection,
-        RUNG,
-        [
-            {"step_id": step_id, "rung": name, "change_id": change_id, "due_at": at, "dropped": False}
-            for name, at in rungs
-        ],
-    )
-    return step_id

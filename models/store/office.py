@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
+from weakref import WeakKeyDictionary
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, insert, or_, select
+from sqlalchemy import ColumnElement, Connection, Engine, and_, delete, insert, or_, select
 
 from models.domain.calendar import WorkCalendar
 from models.domain.errors import Unknown
 from models.reference.workdays import official_calendar
 from models.store.sql import table
-from models.tables import Contact, Department, Meta, Person, Post, Substitute, Workday
+from models.tables import Contact, Department, Meta, Person, Post, Substitute, Workday, new_id
 
 CONTACT = table(Contact)
 DEPARTMENT = table(Department)
@@ -21,6 +23,10 @@ PERSON = table(Person)
 POST = table(Post)
 SUBSTITUTE = table(Substitute)
 WORKDAY = table(Workday)
+
+#: The fact that names the edition of the work calendar; new with each change of its days.
+EDITION = "workdays"
+_CALENDARS: WeakKeyDictionary[Engine, tuple[str, WorkCalendar]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -211,9 +217,17 @@ def department_index(connection: Connection) -> dict[str, str]:
 # --- the calendar, facts about this home -------------------------------------------------------------------------
 
 
-def calendar(connection: Connection) -> WorkCalendar:
-    """The work calendar of the arrangements loaded; years without one are provisional."""
-    return official_calendar({key: value for key, value in connection.execute(select(WORKDAY))})
+def calendar(connection: Connection, facts: Mapping[str, str] | None = None) -> WorkCalendar:
+    """The work calendar of the arrangements loaded; years without one are provisional.
+
+    `facts` of this home, where they are at hand, name the edition of the days: each is read once a process.
+    """
+    edition = (get_meta(connection, EDITION) if facts is None else facts.get(EDITION)) or ""
+    held = _CALENDARS.get(connection.engine)
+    if held is None or held[0] != edition:
+        held = (edition, official_calendar({key: value for key, value in connection.execute(select(WORKDAY))}))
+        _CALENDARS[connection.engine] = held
+    return held[1]
 
 
 def save_workdays(connection: Connection, days: dict[date, bool]) -> tuple[int, int, int]:
@@ -226,6 +240,7 @@ def save_workdays(connection: Connection, days: dict[date, bool]) -> tuple[int, 
     values = [{"day": day, "is_workday": days[day]} for day in [*added, *changed]]
     if values:
         connection.execute(insert(WORKDAY), values)
+        set_meta(connection, EDITION, new_id("wd"))
     return len(added), len(changed), len(days) - len(values)
 
 
@@ -240,6 +255,24 @@ def set_meta(connection: Connection, key: str, value: str) -> None:
     connection.execute(insert(META).values(key=key, value=value))
 
 
+def facts(connection: Connection) -> dict[str, str]:
+    """All facts about this home by name."""
+    return {str(key): str(value) for key, value in connection.execute(select(META.c.key, META.c.value))}
+
+
 def is_sample(connection: Connection) -> bool:
     """Whether this home holds the sample office."""
     return get_meta(connection, "sample") == "true"
+
+
+def name_and_address(connection: Connection, person_id: str) -> tuple[str, str | None]:
+    """The name and the mail address of a person by id. Raises Unknown person_unknown."""
+    query = (
+        select(PERSON.c.name, CONTACT.c.address)
+        .outerjoin(CONTACT, and_(CONTACT.c.person_id == PERSON.c.id, CONTACT.c.kind == "mail"))
+        .where(PERSON.c.id == person_id)
+    )
+    found = connection.execute(query).first()
+    if found is None:
+        raise Unknown("person_unknown", f"没有“{person_id}”，请改用编号或者邮箱。", name=person_id)
+    return str(found[0]), found[1]

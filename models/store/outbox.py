@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, and_, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, insert, or_, select, update
 
 from models.store.change import Row, rows
 from models.store.database import Database
@@ -179,21 +179,51 @@ class SqlOutbox:
         self.key_id = key_id
         self.make = claimed
 
-    def claim(self, now: datetime, limit: int, lease_seconds: float) -> list[Any]:
-        """The oldest notices due, marked as being sent; one whose lease has lapsed is sent again, marked as a repeat."""
-        with self.database.reader() as connection:
-            if not self._due(connection, now, 1):
-                return []
+    def claim(self, now: datetime, limit: int, lease_seconds: float, *, sure: bool = False) -> list[Any]:
+        """The oldest notices due, marked as being sent; one whose lease has lapsed is sent again, marked as a repeat.
+
+        Where nobody is `sure` that there are any, a reader looks first and takes no lock.
+        """
+        if not sure:
+            with self.database.reader() as connection:
+                if connection.execute(select(NOTICE.c.id).where(_is_due(now)).limit(1)).first() is None:
+                    return []
         return self.database.write(lambda connection: self._claim(connection, now, limit, lease_seconds))
 
     def _due(self, connection: Connection, now: datetime, limit: int) -> list[Row]:
-        waiting = and_(NOTICE.c.state.in_(["queued", "held", "retrying"]), NOTICE.c.next_at <= now)
-        lapsed = and_(NOTICE.c.state == "sending", NOTICE.c.lease_until <= now)
-        query = select(NOTICE).where(or_(waiting, lapsed)).order_by(NOTICE.c.next_at, NOTICE.c.created_at).limit(limit)
-        return rows(connection, query.with_for_update(skip_locked=True))
+        """Notices with the address of their person, the address for answers and the live link, all as they stand."""
+        reply = CONTACT.alias()
+        query = (
+            select(
+                NOTICE,
+                CONTACT.c.address,
+                PERSON.c.disabled_at,
+                reply.c.address.label("reply_to"),
+                LINK.c.id.label("live_link_id"),
+            )
+            .join(PERSON, PERSON.c.id == NOTICE.c.person_id)
+            .outerjoin(CONTACT, and_(CONTACT.c.person_id == NOTICE.c.person_id, CONTACT.c.kind == "mail"))
+            .outerjoin(CHANGE, CHANGE.c.id == NOTICE.c.change_id)
+            .outerjoin(reply, and_(reply.c.person_id == CHANGE.c.coordinator_id, reply.c.kind == "mail"))
+            .outerjoin(
+                LINK,
+                and_(
+                    LINK.c.person_id == NOTICE.c.person_id,
+                    LINK.c.change_id == NOTICE.c.change_id,
+                    LINK.c.purpose == "desk",
+                    LINK.c.revoked_at.is_(None),
+                    LINK.c.expires_at > now,
+                ),
+            )
+            .where(_is_due(now))
+            .order_by(NOTICE.c.next_at, NOTICE.c.created_at)
+            .limit(limit)
+        )
+        return rows(connection, query.with_for_update(skip_locked=True, of=NOTICE))
 
     def _claim(self, connection: Connection, now: datetime, limit: int, lease_seconds: float) -> list[Any]:
-        claimed = []
+        claimed: list[Any] = []
+        marks: list[Row] = []
         done: set[str] = set()
         for notice in self._due(connection, now, limit):
             if notice["id"] in done:
@@ -210,7 +240,7 @@ class SqlOutbox:
                         .values(state="sent", sent_at=now, error=f"digest {notice['id']}")
                     )
             repeat = notice["repeat"] + (1 if notice["state"] == "sending" else 0)
-            link_id = notice["link_id"]
+            link_id = notice["link_id"] or notice["live_link_id"]
             if link_id is None and notice["change_id"] is not None:
                 link_id = live_link(
                     connection,
@@ -219,19 +249,9 @@ class SqlOutbox:
                     key_id=self.key_id,
                     now=now,
                 )["id"]
-            connection.execute(
-                update(NOTICE)
-                .where(NOTICE.c.id == notice["id"])
-                .values(
-                    state="sending",
-                    kind=kind,
-                    payload=payload,
-                    repeat=repeat,
-                    link_id=link_id,
-                    tries=notice["tries"] + 1,
-                    lease_until=now + timedelta(seconds=lease_seconds),
-                )
-            )
+            if kind != notice["kind"]:
+                connection.execute(update(NOTICE).where(NOTICE.c.id == notice["id"]).values(kind=kind, payload=payload))
+            marks.append({"notice": notice["id"], "again": repeat, "link": link_id})
             claimed.append(
                 self.make(
                     id=notice["id"],
@@ -239,14 +259,19 @@ class SqlOutbox:
                     payload=payload,
                     person_id=notice["person_id"],
                     change_id=notice["change_id"],
-                    address=self._address(connection, notice["person_id"]),
-                    reply_to=self._reply_to(connection, notice["change_id"]),
+                    address=notice["address"] if notice["disabled_at"] is None else None,
+                    reply_to=notice["reply_to"],
                     tries=notice["tries"] + 1,
                     created_at=notice["created_at"],
                     repeat=repeat,
                     link_id=link_id,
                 )
             )
+        if marks:
+            lease = now + timedelta(seconds=lease_seconds)
+            values = {"repeat": bindparam("again"), "link_id": bindparam("link"), "tries": NOTICE.c.tries + 1}
+            marking = update(NOTICE).where(NOTICE.c.id == bindparam("notice"))
+            connection.execute(marking.values(state="sending", lease_until=lease, **values), marks)
         return claimed
 
     def _held_beside(self, connection: Connection, notice: Row) -> list[Row]:
@@ -259,24 +284,6 @@ class SqlOutbox:
             )
         )
         return rows(connection, query)
-
-    def _address(self, connection: Connection, person_id: str) -> str | None:
-        query = (
-            select(CONTACT.c.address)
-            .join(PERSON, PERSON.c.id == CONTACT.c.person_id)
-            .where(and_(CONTACT.c.person_id == person_id, CONTACT.c.kind == "mail", PERSON.c.disabled_at.is_(None)))
-        )
-        return connection.execute(query).scalar()
-
-    def _reply_to(self, connection: Connection, change_id: str | None) -> str | None:
-        if change_id is None:
-            return None
-        query = (
-            select(CONTACT.c.address)
-            .join(CHANGE, CHANGE.c.coordinator_id == CONTACT.c.person_id)
-            .where(and_(CHANGE.c.id == change_id, CONTACT.c.kind == "mail"))
-        )
-        return connection.execute(query).scalar()
 
     def accepted(self, notice_id: str, at: datetime) -> None:
         """The mail server has taken it."""
@@ -294,6 +301,12 @@ class SqlOutbox:
         self.database.write(
             lambda connection: connection.execute(update(NOTICE).where(NOTICE.c.id == notice_id).values(**values))
         )
+
+
+def _is_due(now: datetime) -> ColumnElement[bool]:
+    """What is to be sent now: its moment has come, or whoever was sending it is gone."""
+    waiting = and_(NOTICE.c.state.in_(["queued", "held", "retrying"]), NOTICE.c.next_at <= now)
+    return or_(waiting, and_(NOTICE.c.state == "sending", NOTICE.c.lease_until <= now))
 
 
 def _digest(notices: Sequence[Row]) -> Row:

@@ -53,7 +53,7 @@ class Box:
         self.notices = notices
         self.said: list[tuple[str, str, Any]] = []
 
-    def claim(self, now: datetime, limit: int, lease_seconds: float) -> list[Claimed]:
+    def claim(self, now: datetime, limit: int, lease_seconds: float, *, sure: bool = False) -> list[Claimed]:
         taken, self.notices = self.notices[:limit], self.notices[limit:]
         return taken
 
