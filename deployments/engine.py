@@ -25,9 +25,9 @@ from models.actions.signing import load_link
 from models.domain.errors import Refusal
 from models.settings import Settings
 from models.store.database import Database
-from models.store.outbox import SqlOutbox
+from models.store.outbox import HandOver, SqlOutbox
 from notifications.channel import MailChannel
-from notifications.deliverer import Claimed, Deliverer
+from notifications.deliverer import LEASE_SECONDS, Claimed, Deliverer
 from notifications.links import load_secrets, make_token
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def link_url(db: Database, portal: str, secrets: Mapping[str, bytes]) -> Callabl
     def url(notice: Claimed) -> str | None:
         if notice.link_id is None:
             return None
-        link = load_link(db, link_id=notice.link_id)
+        link = notice.link or load_link(db, link_id=notice.link_id)
         way = "s" if link["purpose"] == "sign_in" else "d"
         return f"{portal}/{way}/{make_token(link, secrets)}"
 
@@ -73,6 +73,7 @@ class Engine:
             link_url(self.db, settings.portal_address, secrets),
             clock.now,
         )
+        self.hand_over = HandOver(current, LEASE_SECONDS, Claimed)
         self.ended = threading.Event()
         self.line = nudge.listen(settings.home_path)
         self.line.settimeout(0.5)
@@ -96,7 +97,12 @@ class Engine:
             _log.warning("Prefect 的版本与锁定的不同，按普通方式运行。")
         hot = HotRegistry(self.settings.hot_cap)
         office = Office(
-            db=self.db, settings=self.settings, engine_id=self.id, poke_deliverer=self.deliverer.poke, hot=hot
+            db=self.db,
+            settings=self.settings,
+            engine_id=self.id,
+            hand_over=self.hand_over,
+            deliver=self.deliverer.hand,
+            hot=hot,
         )
         pulse = Pulse(office, self.client, self.poll_soon)
         office.heal, office.display = pulse.compare, self.client.display

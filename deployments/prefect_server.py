@@ -107,6 +107,8 @@ def main() -> None:
     from prefect.server.api.server import create_app
 
     write_at_once()
+    # What is only for watching yields to a decision: the portal and the engine go first.
+    os.nice(10)
     uvicorn.run(
         create_app(final=True),
         host="127.0.0.1",

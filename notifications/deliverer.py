@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -22,7 +22,8 @@ log = logging.getLogger("shixiang.deliverer")
 PAUSES = tuple(timedelta(seconds=seconds) for seconds in (5, 30, 120, 600, 1800, 3600))
 LAST_TRY = timedelta(hours=48)
 MOST_TRIES = 60
-LEASE_SECONDS = 60.0
+#: Longer than a mail takes whose server hangs: whoever is still sending after this is taken for dead.
+LEASE_SECONDS = 25.0
 BREAK_AFTER = 5
 BREAK_SECONDS = 10.0
 
@@ -42,6 +43,7 @@ class Claimed:
     created_at: datetime
     repeat: int
     link_id: str | None
+    link: Mapping[str, Any] | None = None
 
 
 class Outbox(Protocol):
@@ -103,6 +105,22 @@ class Deliverer:
     def poke(self) -> None:
         """Notices were committed: look now."""
         self._poked.set()
+
+    def hand(self, notices: Sequence[Claimed]) -> None:
+        """Send these, committed as being sent by this deliverer; look for others too."""
+        for notice in notices:
+            self._pool.submit(self._deliver_handed, notice)
+        if not notices:
+            self.poke()
+
+    def _deliver_handed(self, notice: Claimed) -> None:
+        try:
+            if self._broken_until is not None and self.now() < self._broken_until:
+                self.outbox.retry(notice.id, self._broken_until, "邮件服务器暂时不可用")
+            else:
+                self._deliver(notice)
+        except Exception:  # its lease ends, and it is sent again
+            log.exception("notice %s was not settled", notice.id)
 
     def _run(self) -> None:
         while not self._ended.is_set():

@@ -21,6 +21,7 @@ from models.actions.starting import Registered
 from models.settings import Settings
 from models.store.change import Case, next_moment
 from models.store.database import Database
+from models.store.outbox import HandOver
 from tasks.hot import HotRegistry
 
 #: A leg asks the database itself at least this often, should both the nudge and the shared question be lost.
@@ -60,7 +61,7 @@ class Desk(Protocol):
     def now(self) -> datetime: ...
 
 
-def _nobody() -> None:
+def _nobody(handed: Sequence[Any]) -> None:
     return None
 
 
@@ -79,7 +80,8 @@ class Office:
     db: Database
     settings: Settings
     engine_id: str
-    poke_deliverer: Callable[[], None] = _nobody
+    hand_over: HandOver | None = None
+    deliver: Callable[[Sequence[Any]], None] = _nobody
     hot: HotRegistry = field(default_factory=HotRegistry)
     heal: Callable[[str], bool] = _no_heal
     display: Callable[[str, str, str, Sequence[str], str, str], None] = _no_display
@@ -125,7 +127,8 @@ class Office:
             attempt=attempt,
             now=self.now(),
             collect_minutes=self.settings.collect_minutes,
-            committed=self.poke_deliverer,
+            hand_over=self.hand_over,
+            committed=self.deliver,
         )
 
     def park(self, change_id: str, leg_no: int) -> bool:

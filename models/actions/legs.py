@@ -51,7 +51,7 @@ from models.store.change import (
     steps,
 )
 from models.store.database import Database
-from models.store.outbox import cancel, enqueue
+from models.store.outbox import Enqueued, HandOver, cancel, enqueue
 from models.tables import new_id
 
 #: Working days to confirm the scope of a change (our default: no source gives one).
@@ -96,6 +96,13 @@ class Tally:
     notices: int = 0
     stuck: list[str] = field(default_factory=list)
 
+    def add(self, done: Tally, notices: int) -> None:
+        """Count in what one transaction did."""
+        self.moved += done.moved
+        self.opened += done.opened
+        self.stuck += done.stuck
+        self.notices += notices
+
 
 def begin_leg(db: Database, *, change_id: str, attempt: int, flow_run_id: str, engine_id: str, now: datetime) -> int:
     """The number of the new leg. Raises `Gone change_closed` for an ended change, `Conflict run_stale` for an old attempt."""
@@ -126,11 +133,13 @@ def run_pass(
     attempt: int,
     now: datetime,
     collect_minutes: float,
-    committed: Callable[[], None] = lambda: None,
+    hand_over: HandOver | None = None,
+    committed: Callable[[Sequence[Any]], None] = lambda handed: None,
 ) -> PassResult:
     """Do everything that is due for one change. Raises `Conflict run_stale` when another leg has begun.
 
     `committed` is called after each transaction that put notices in the outbox: they need not wait for the rest.
+    It gets those that were handed over.
     """
     tally = Tally()
     with db.reader() as connection:
@@ -138,22 +147,30 @@ def run_pass(
         upto, before = int(row["work_seq"]), int(row["consumed_seq"])
         moving = moving_sheets(connection, change_id) if row["phase"] == "running" else []
 
-    def step(verb: Callable[[Room], None]) -> None:
-        notices = tally.notices
-        db.write(lambda connection: _in_room(connection, change_id, attempt, leg_no, now, collect_minutes, tally, verb))
-        if tally.notices > notices:
-            committed()
+    def step(verb: Callable[[Room, Tally], None]) -> None:
+        def work(connection: Connection) -> tuple[Tally, Enqueued]:
+            done = Tally()  # of this try alone: the database may ask for another
+            queued = _in_room(
+                connection, change_id, attempt, leg_no, now, lambda room: verb(room, done), collect_minutes, hand_over
+            )
+            return done, queued
+
+        done, queued = db.write(work)
+        tally.add(done, queued.count)
+        if queued.count:
+            committed(queued.handed)
 
     phase = row["phase"]
     if phase in {"registered", "assessing"}:
-        step(_assess)
+        step(lambda room, _: _assess(room))
     if phase != "running":
-        step(_scope)
+        step(lambda room, _: _scope(room))
     finished = False
 
-    def move(room: Room, sheet_id: str, last: bool) -> None:
+    def move(room: Room, done: Tally, sheet_id: str, last: bool) -> None:
         nonlocal finished
-        goes_on = _move(room, sheet_id, tally)
+        finished = False
+        goes_on = _move(room, sheet_id, done)
         if last and (room.next_due is None or room.next_due > now):
             _finish(room, upto, goes_on)
             finished = True
@@ -163,22 +180,22 @@ def run_pass(
             moving = moving_sheets(connection, change_id)
     for sheet_id in moving:
         try:
-            step(lambda room, sheet_id=sheet_id: move(room, sheet_id, sheet_id == moving[-1]))  # type: ignore[misc]
+            step(lambda room, done, sheet_id=sheet_id: move(room, done, sheet_id, sheet_id == moving[-1]))  # type: ignore[misc]
         except (Conflict, Gone) as refusal:
             if refusal.code in {"run_stale", "change_closed"}:
                 raise
             finished = False
-            step(lambda room, sheet_id=sheet_id, error=refusal: _stick(room, sheet_id, error, tally))  # type: ignore[misc]
+            step(lambda room, done, sheet_id=sheet_id, error=refusal: _stick(room, sheet_id, error, done))  # type: ignore[misc]
         except Exception as error:  # a sheet that raises must not hold up the others
             finished = False
-            step(lambda room, sheet_id=sheet_id, error=error: _stick(room, sheet_id, error, tally))  # type: ignore[misc]
+            step(lambda room, done, sheet_id=sheet_id, error=error: _stick(room, sheet_id, error, done))  # type: ignore[misc]
     if not finished:
         with db.reader() as connection:
             due = _due(connection, change_id, now)
         if due:
-            step(publish_due)
-            step(_rungs)
-        step(lambda room: _finish(room, upto))
+            step(lambda room, _: publish_due(room))
+            step(lambda room, _: _rungs(room))
+        step(lambda room, _: _finish(room, upto))
     return _result(db, change_id, before, tally, now)
 
 
@@ -193,14 +210,14 @@ def _in_room(
     attempt: int,
     leg_no: int,
     now: datetime,
-    collect_minutes: float,
-    tally: Tally,
     verb: Callable[[Room], None],
-) -> None:
+    collect_minutes: float,
+    hand_over: HandOver | None,
+) -> Enqueued:
     """One transaction of a pass: the change locked, the leg checked first, notices and log written last."""
     case = Case(connection, change_id, now)
     if case.row["state"] != "open":
-        return
+        return Enqueued(0, ())
     _still_ours(case, attempt, leg_no)
     writer = Writer(connection, case)
     room = Room(connection, case, writer)
@@ -208,7 +225,7 @@ def _in_room(
     if case.get("state") == "open":
         case.set(next_due=room.next_due)
     room.flush()
-    tally.notices += enqueue(connection, notices=writer.notices, now=now, collect_minutes=collect_minutes)
+    return enqueue(connection, notices=writer.notices, now=now, collect_minutes=collect_minutes, hand_over=hand_over)
 
 
 # --- assessing -----------------------------------------------------------------------------------------------------

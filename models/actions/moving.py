@@ -59,7 +59,7 @@ def move_sheet(room: Room, sheet: Row) -> Report:
     held = _read(room, sheet)
     while sheet["state"] == "open":
         if held.no != sheet["round"]:
-            room.flush()
+            room.flush()  # the new round's first step must be there to be read
             held = _read(room, sheet)
         lines = [row for row in held.lines if row["state"] not in TERMINAL]
         if not lines:
@@ -138,9 +138,11 @@ def _take_position(
             report.opened.append((rule.code, sheet["department_name"], len(lines)))
         return False
     by_stage = {rule.code: rule for rule in stages}
-    for step in here:
-        if step["state"] == "open":
-            _close_if_met(room, sheet, held, step, by_stage[step["stage"]], report)
+    waiting = [step for step in here if step["state"] == "open"]
+    closed = [s["id"] for s in waiting if _close_if_met(room, sheet, held, s, by_stage[s["stage"]], report)]
+    if closed:
+        drop_rungs(room.connection, closed)
+        cancel(room.connection, step_ids=closed)
     if any(step["state"] == "open" for step in here):
         return False
     return _after_position(room, sheet, held, here, lines)
@@ -157,21 +159,21 @@ def _with_submitter(sheet: Row, held: SheetRound) -> Row:
     return {**sheet, "submitted_by": made[-1]["person_id"]} if made else sheet
 
 
-def _close_if_met(room: Room, sheet: Row, held: SheetRound, step: Row, rule: StageRule, report: Report) -> None:
+def _close_if_met(room: Room, sheet: Row, held: SheetRound, step: Row, rule: StageRule, report: Report) -> bool:
+    """Close a step whose rule is met by what was decided; whether it was."""
     asked, made = held.asked[step["id"]], held.made[step["id"]]
     seats = [Seat(a["seat"], a["state"] == "decided") for a in asked if a["state"] in {"open", "decided"}]
     if not rule_met(rule.rule, seats) or (step["no_owner"] and rule.rule == "all" and not _all_seats(rule, seats)):
-        return
+        return False
     ids = [line["adjustment_id"] for line in held.shown[step["id"]]]
     back = any(fate([line_verdict(d, i) for d in made]) == "back" for i in ids)
     step["state"] = "returned" if back else "passed"
     set_step(room.connection, step["id"], state=step["state"], closed_at=room.case.now)
     for person_id in close_assignments(room.connection, asked, "released", room.case.now):
         _decided_elsewhere(room, sheet, step, made, person_id)
-    drop_rungs(room.connection, [step["id"]])
-    cancel(room.connection, step_ids=[step["id"]])
     report.moved.append((step["stage"], sheet["department_name"], len(ids)))
     room.case.log("环节结束", about=step["id"], stage=step["stage"], state=step["state"], sheet=sheet["id"])
+    return True
 
 
 def _all_seats(rule: StageRule, seats: Sequence[Seat]) -> bool:

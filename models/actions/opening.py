@@ -48,15 +48,18 @@ class Room:
 
     def flush(self) -> None:
         """Write what was opened, then the log lines and columns of the change."""
+        self._write_opened()
+        self.case.flush()
+
+    def _write_opened(self) -> None:
         for target, values in self._opened.items():
             insert_rows(self.connection, target, values)
             values.clear()
-        self.case.flush()
 
     @cached_property
     def next_due(self) -> datetime | None:
         """When the engine has something to do next of itself; asked at the end, what was opened is written first."""
-        self.flush()
+        self._write_opened()
         return next_moment(self.connection, self.case.id)
 
     @cached_property

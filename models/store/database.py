@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError, DisconnectionError, OperationalError
 from sqlalchemy.pool import StaticPool
 
 Result = TypeVar("Result")
 _RETRY_SQLSTATES = {"40001", "40P01", "55P03"}
+#: A connection used within this time is taken to be alive.
+IDLE_SECONDS = 1.0
 _PAUSES = (0.01, 0.03, 0.1, 0.3, 1.0)
 
 
@@ -37,10 +39,13 @@ class Database:
             Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
             options = {"connect_args": {"check_same_thread": False, "timeout": 30}, "pool_size": 20, "max_overflow": 40}
         else:
-            options = {"pool_size": 10, "max_overflow": 30, "pool_pre_ping": True}
+            options = {"pool_size": 10, "max_overflow": 30}
         self.engine: Engine = create_engine(url, **options)
         if self.sqlite:
             event.listen(self.engine, "connect", _prepare_sqlite)
+        else:
+            event.listen(self.engine, "checkin", _note_use)
+            event.listen(self.engine, "checkout", _ping_after_a_pause)
         self._reading = self.engine if self.sqlite else self.engine.execution_options(isolation_level="AUTOCOMMIT")
         # SQLite lets a second writer sleep in growing pauses; the threads of one process queue up here instead.
         self._turn: contextlib.AbstractContextManager[Any] = (
@@ -70,11 +75,16 @@ class Database:
     def write(self, verb: Callable[[Connection], Result]) -> Result:
         """Run a verb in a writer transaction, again where the database asks for that."""
         for pause in (*_PAUSES, None):
+            said = False
             try:
                 with self.writer() as connection:
-                    return verb(connection)
+                    result = verb(connection)
+                    said = True
+                return result
             except DBAPIError as error:
-                if pause is None or not _worth_another_try(error):
+                # A connection lost before the commit has changed nothing; after it nobody knows.
+                lost = error.connection_invalidated and not said
+                if pause is None or not (lost or _worth_another_try(error)):
                     raise
                 time.sleep(pause)
         raise AssertionError("unreachable")
@@ -98,6 +108,22 @@ def _prepare_sqlite(connection: Any, record: Any) -> None:
     cursor.execute("pragma foreign_keys=on")
     cursor.execute("pragma busy_timeout=30000")
     cursor.close()
+
+
+def _note_use(connection: Any, record: Any) -> None:
+    record.info["used"] = time.monotonic()
+
+
+def _ping_after_a_pause(connection: Any, record: Any, proxy: Any) -> None:
+    """A connection that lay idle for a while may be dead: asked before use, replaced where it does not answer."""
+    used = record.info.get("used")
+    if used is None or time.monotonic() - used < IDLE_SECONDS:
+        return
+    try:
+        connection.execute("select 1")
+        connection.rollback()
+    except Exception as error:
+        raise DisconnectionError from error
 
 
 def _worth_another_try(error: DBAPIError) -> bool:

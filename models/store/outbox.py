@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -20,8 +21,34 @@ URGENT = frozenset({"returned", "reminder", "overdue_superior", "supervise", "si
 LINK_DAYS = 90
 
 
-def enqueue(connection: Connection, *, notices: Sequence[Row], now: datetime, collect_minutes: float) -> int:
-    """Put notices in the outbox; one key is one notice for ever. How many are new.
+@dataclass(frozen=True)
+class HandOver:
+    """An engine's deliverer takes what leaves at once with the transaction that caused it; nobody claims it again
+    before the lease is over. `make` makes its value of a notice, `key_id` names the key of new links.
+    """
+
+    key_id: str
+    lease_seconds: float
+    make: Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Enqueued:
+    """How many notices are new, and those handed over."""
+
+    count: int
+    handed: Sequence[Any]
+
+
+def enqueue(
+    connection: Connection,
+    *,
+    notices: Sequence[Row],
+    now: datetime,
+    collect_minutes: float,
+    hand_over: HandOver | None = None,
+) -> Enqueued:
+    """Put notices in the outbox; one key is one notice for ever.
 
     A notice row holds `key, person_id, change_id, step_id, kind, payload`.
     """
@@ -36,7 +63,7 @@ def enqueue(connection: Connection, *, notices: Sequence[Row], now: datetime, co
         if notice["key"] not in known:
             fresh.setdefault(str(notice["key"]), notice)
     if not fresh:
-        return 0
+        return Enqueued(0, ())
     values = []
     told = _last_told(connection, list(fresh.values())) if collect_minutes > 0 else {}
     leaves: dict[tuple[str, str | None], datetime] = {}
@@ -63,10 +90,61 @@ def enqueue(connection: Connection, *, notices: Sequence[Row], now: datetime, co
                 "tries": 0,
                 "repeat": 0,
                 "error": "",
+                "lease_until": None,
             }
         )
+    handed = [] if hand_over is None else _handed(connection, values, now, hand_over)
     connection.execute(insert(NOTICE), values)
-    return len(values)
+    return Enqueued(len(values), handed)
+
+
+def _handed(connection: Connection, values: Sequence[Row], now: datetime, hand_over: HandOver) -> list[Any]:
+    """What leaves at once about one change, marked as being sent; each with its link."""
+    leaving = [row for row in values if row["state"] == "queued" and row["change_id"] is not None]
+    found: list[Any] = []
+    for change_id in dict.fromkeys(row["change_id"] for row in leaving):
+        its_own = [row for row in leaving if row["change_id"] == change_id]
+        ways = _ways(connection, {row["person_id"] for row in its_own}, change_id, hand_over.key_id, now)
+        for row in its_own:
+            way = ways[row["person_id"]]
+            lease = now + timedelta(seconds=hand_over.lease_seconds)
+            row.update(state="sending", tries=1, lease_until=lease, link_id=way["link"]["id"])
+            kept = ("id", "kind", "payload", "person_id", "change_id", "tries", "created_at", "repeat", "link_id")
+            made = {name: row[name] for name in kept}
+            found.append(hand_over.make(**made, **way))
+    return found
+
+
+def _ways(
+    connection: Connection, people: Collection[str], change_id: str, key_id: str, now: datetime
+) -> dict[str, Row]:
+    """How to reach people about a change: `address`, `reply_to` and `link`, by person."""
+    reply = CONTACT.alias()
+    its_link = and_(
+        LINK.c.person_id == PERSON.c.id,
+        LINK.c.change_id == change_id,
+        LINK.c.purpose == "desk",
+        LINK.c.revoked_at.is_(None),
+        LINK.c.expires_at > now,
+    )
+    query = (
+        select(
+            PERSON.c.id.label("person"), PERSON.c.disabled_at, CONTACT.c.address, reply.c.address.label("reply"), LINK
+        )
+        .outerjoin(CONTACT, and_(CONTACT.c.person_id == PERSON.c.id, CONTACT.c.kind == "mail"))
+        .outerjoin(CHANGE, CHANGE.c.id == change_id)
+        .outerjoin(reply, and_(reply.c.person_id == CHANGE.c.coordinator_id, reply.c.kind == "mail"))
+        .outerjoin(LINK, its_link)
+        .where(among(PERSON.c.id, sorted(people)))
+    )
+    ways: dict[str, Row] = {}
+    for row in rows(connection, query):
+        person, address, reply_to, disabled = (row.pop(name) for name in ("person", "address", "reply", "disabled_at"))
+        link = row if row["id"] is not None else None
+        if link is None:
+            link = live_link(connection, person_id=person, change_id=change_id, key_id=key_id, now=now)
+        ways[person] = {"address": address if disabled is None else None, "reply_to": reply_to, "link": link}
+    return ways
 
 
 def _last_told(connection: Connection, notices: Iterable[Row]) -> dict[tuple[str, str | None], datetime]:

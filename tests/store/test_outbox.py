@@ -112,7 +112,7 @@ def notice(key: str, **other: Any) -> dict[str, Any]:
 
 def put(db: Database, at: datetime, *notices: dict[str, Any], minutes: float = 20) -> int:
     with db.writer() as connection:
-        return enqueue(connection, notices=notices, now=at, collect_minutes=minutes)
+        return enqueue(connection, notices=notices, now=at, collect_minutes=minutes).count
 
 
 def post(db: Database) -> SqlOutbox:

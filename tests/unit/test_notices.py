@@ -185,8 +185,8 @@ def test_several_held_notices_leave_as_one_digest_with_the_earliest_due_day_firs
             }
             for n in (1, 2)
         ]
-        assert enqueue(connection, notices=more, now=START, collect_minutes=20) == 2
-        assert enqueue(connection, notices=more, now=START, collect_minutes=20) == 0
+        assert enqueue(connection, notices=more, now=START, collect_minutes=20).count == 2
+        assert enqueue(connection, notices=more, now=START, collect_minutes=20).count == 0
     outbox = SqlOutbox(db, "k1", dict)
     outbox.claim(START, 50, 7200)
     left = [row for row in outbox.claim(START + timedelta(minutes=21), 50, 7200) if row["person_id"] == "p-he"]
