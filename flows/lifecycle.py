@@ -93,7 +93,8 @@ def _passes(desk: Desk, change_id: str, attempt: int, leg: int, run_id: str) -> 
             time.sleep(min(0.5 * 2.0 ** (idle - 1), _IDLE_PAUSE))
         if idle < 3 and desk.wait_for_work(change_id, QUIET_SECONDS):
             continue
-        told.show()
+        if not told.show() and idle < 3:
+            continue
         if idle < 3 and desk.wait_for_work(change_id):
             continue
         if leg % LEGS_A_RUN == 0 or _age() > AGE_OF_A_RUN:
@@ -120,6 +121,8 @@ class _Told:
         self.desk, self.change_id, self.run_id = desk, change_id, run_id
         self.room = showing.TASK_RUNS_A_LEG
         self.waiting: list[PassResult] = []
+        self.unlabelled: list[PassResult] = []
+        self.labels: list[str] = []
 
     def note(self, result: PassResult) -> None:
         """One line in the run's log; the rest is shown later."""
@@ -130,17 +133,33 @@ class _Told:
             log.error("调整单处理出错：%s；稍后自动重试，其他不受影响。", stuck)
         if not _nothing(result) or result.ended or result.stuck:
             self.waiting.append(result)
+            self.unlabelled.append(result)
 
-    def show(self) -> None:
-        """Task runs, name, tags, status page and events: everything for watching."""
+    def show(self) -> bool:
+        """Task runs, name, tags, status page and events: everything for watching, a piece at a time.
+
+        Between the pieces decisions go first; False where this change has work, what is left is shown later.
+        """
         if not self.waiting:
-            return
+            return True
+        watched = None if self.waiting[-1].ended else self.change_id
+        results, self.unlabelled = self.unlabelled, []
+        moved, opened = ([one for r in results for one in r.moved], [one for r in results for one in r.opened])
+        fresh = showing.labels(moved, opened, self.room)
+        self.labels += fresh
+        self.room -= len(fresh)
+        while self.labels:
+            if not self.desk.calm(watched):
+                return False
+            showing.show_step(self.labels.pop(0))
+        if not self.desk.calm(watched):
+            return False
         results, self.waiting = self.waiting, []
-        self.room -= showing.show_steps([one for r in results for one in (*r.moved, *r.opened)], self.room)
         _show(self.desk, self.change_id, self.run_id)
         title = self.desk.title(self.change_id)
         for result in results:
             showing.guarded(lambda result=result: showing.tell(self.change_id, title, result), "事件")  # type: ignore[misc]
+        return True
 
 
 def _show(desk: Desk, change_id: str, run_id: str) -> None:

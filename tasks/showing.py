@@ -35,17 +35,23 @@ def shown(label: str) -> str:
     return label
 
 
-def labels(moved: Sequence[Moved], room: int = TASK_RUNS_A_LEG) -> list[str]:
-    """`审核 · 市公安局 · 42 项` per stage and sheet; above `room` one per stage with the number of sheets."""
-    if len(moved) <= room:
-        return [f"{STAGE_SHORT.get(m.stage, m.stage)} · {m.department or '无主管部门'} · {m.count} 项" for m in moved]
+def labels(moved: Sequence[Moved], opened: Sequence[Moved], room: int = TASK_RUNS_A_LEG) -> list[str]:
+    """`审核 · 市公安局 · 42 项` per stage and sheet that was passed, `打开审核 · 12 份` per stage that still waits;
+    above `room` one per stage with the number of sheets.
+    """
+    done = {(one.stage, one.department) for one in moved}
+    waiting = [one.stage for one in opened if (one.stage, one.department) not in done]
+    last = [f"打开{STAGE_SHORT.get(stage, stage)} · {waiting.count(stage)} 份" for stage in dict.fromkeys(waiting)]
+    each = [f"{STAGE_SHORT.get(m.stage, m.stage)} · {m.department or '无主管部门'} · {m.count} 项" for m in moved]
+    if len(each) + len(last) <= room:
+        return each + last
     stages: dict[str, list[int]] = {}
     for one in moved:
         stages.setdefault(one.stage, []).append(one.count)
     every = [
         f"{STAGE_SHORT.get(stage, stage)} · {len(counts)} 份 · {sum(counts)} 项" for stage, counts in stages.items()
     ]
-    return every[:room]
+    return (every + last)[: max(0, room)]
 
 
 def leg_line(result: PassResult) -> str:
@@ -68,12 +74,9 @@ def guarded(act: Callable[[], None], what: str) -> None:
         _log.warning("%s未更新：%s: %s", what, type(error).__name__, error)
 
 
-def show_steps(moved: Sequence[Moved], room: int) -> int:
-    """Task runs for what moved and opened; returns how many were made."""
-    made = labels(moved, room) if room > 0 else []
-    for label in made:
-        guarded(lambda label=label: _run(label), "任务记录")  # type: ignore[misc]
-    return len(made)
+def show_step(label: str) -> None:
+    """One task run."""
+    guarded(lambda: _run(label), "任务记录")
 
 
 def _run(label: str) -> None:

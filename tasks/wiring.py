@@ -26,6 +26,8 @@ from tasks.hot import HotRegistry
 
 #: A leg asks the database itself at least this often, should both the nudge and the shared question be lost.
 _OWN_LOOK = 5.0
+#: What is only for watching waits until nothing was taken up for so long (seconds), but never longer than that.
+_CALM, _LONGEST_WAIT = 0.08, 1.0
 
 
 class Page(Protocol):
@@ -55,6 +57,7 @@ class Desk(Protocol):
     def page(self, change_id: str) -> Page | None: ...
     def show_page(self, flow_run_id: str, key: str, page: Page) -> None: ...
     def wait_for_work(self, change_id: str, seconds: float | None = None) -> bool: ...
+    def calm(self, change_id: str | None) -> bool: ...
     def watch_changes(self) -> Sequence[str]: ...
     def refresh_due(self, change_id: str) -> None: ...
     def compare_runs(self, change_ids: Sequence[str]) -> int: ...
@@ -87,6 +90,8 @@ class Office:
     display: Callable[[str, str, str, Sequence[str], str, str], None] = _no_display
     #: How many legs of each change are alive in this process.
     legs: Counter[str] = field(default_factory=Counter)
+    #: When a leg last began or ended a pass here (monotonic seconds).
+    at_work: float = 0.0
 
     def now(self) -> datetime:
         """The present moment."""
@@ -101,6 +106,7 @@ class Office:
     def begin_leg(self, change_id: str, attempt: int, flow_run_id: str) -> int:
         """The number of the new leg; `Conflict run_stale`, `Gone change_closed`. `end_leg` follows in any case."""
         self.legs[change_id] += 1
+        self.at_work = time.monotonic()
         return legs.begin_leg(
             self.db,
             change_id=change_id,
@@ -120,6 +126,13 @@ class Office:
 
     def run_pass(self, change_id: str, leg_no: int, attempt: int) -> PassResult:
         """Everything that is due for the change; `Conflict run_stale`."""
+        self.at_work = time.monotonic()
+        try:
+            return self._run_pass(change_id, leg_no, attempt)
+        finally:
+            self.at_work = time.monotonic()
+
+    def _run_pass(self, change_id: str, leg_no: int, attempt: int) -> PassResult:
         return legs.run_pass(
             self.db,
             change_id=change_id,
@@ -167,6 +180,13 @@ class Office:
                 if place.wait(min(left, _OWN_LOOK)):
                     return True
         return False
+
+    def calm(self, change_id: str | None) -> bool:
+        """Let the decisions of others be taken up first; False where this change itself has work."""
+        end = time.monotonic() + _LONGEST_WAIT
+        while (now := time.monotonic()) < min(end, self.at_work + _CALM):
+            time.sleep(min(end, self.at_work + _CALM) - now)
+        return change_id is None or not engine.hot_work(self.db, [change_id], now=self.now())
 
     def watch_changes(self) -> Sequence[str]:
         """The ids of all open changes."""

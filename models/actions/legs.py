@@ -142,10 +142,7 @@ def run_pass(
     It gets those that were handed over.
     """
     tally = Tally()
-    with db.reader() as connection:
-        row = rows(connection, select(CHANGE).where(CHANGE.c.id == change_id))[0]
-        upto, before = int(row["work_seq"]), int(row["consumed_seq"])
-        moving = moving_sheets(connection, change_id) if row["phase"] == "running" else []
+    pass_ = _Pass()
 
     def step(verb: Callable[[Room, Tally], None]) -> None:
         def work(connection: Connection) -> tuple[Tally, Enqueued]:
@@ -160,35 +157,18 @@ def run_pass(
         if queued.count:
             committed(queued.handed)
 
-    phase = row["phase"]
-    if phase in {"registered", "assessing"}:
-        step(lambda room, _: _assess(room))
-    if phase != "running":
-        step(lambda room, _: _scope(room))
-    finished = False
-
-    def move(room: Room, done: Tally, sheet_id: str, last: bool) -> None:
-        nonlocal finished
-        finished = False
-        goes_on = _move(room, sheet_id, done)
-        if last and (room.next_due is None or room.next_due > now):
-            _finish(room, upto, goes_on)
-            finished = True
-
-    if phase != "running":
-        with db.reader() as connection:
-            moving = moving_sheets(connection, change_id)
-    for sheet_id in moving:
+    while pass_.goes_on():
         try:
-            step(lambda room, done, sheet_id=sheet_id: move(room, done, sheet_id, sheet_id == moving[-1]))  # type: ignore[misc]
+            step(pass_.turn)
         except (Conflict, Gone) as refusal:
-            if refusal.code in {"run_stale", "change_closed"}:
+            if refusal.code in {"run_stale", "change_closed"} or pass_.moved is None:
                 raise
-            finished = False
-            step(lambda room, done, sheet_id=sheet_id, error=refusal: _stick(room, sheet_id, error, done))  # type: ignore[misc]
+            step(lambda room, done, error=refusal: _stick(room, pass_.moved, error, done))  # type: ignore[misc]
         except Exception as error:  # a sheet that raises must not hold up the others
-            finished = False
-            step(lambda room, done, sheet_id=sheet_id, error=error: _stick(room, sheet_id, error, done))  # type: ignore[misc]
+            if pass_.moved is None:
+                raise
+            step(lambda room, done, error=error: _stick(room, pass_.moved, error, done))  # type: ignore[misc]
+    upto, before, finished = pass_.upto, pass_.before, pass_.finished
     if not finished:
         with db.reader() as connection:
             due = _due(connection, change_id, now)
@@ -197,6 +177,65 @@ def run_pass(
             step(lambda room, _: _rungs(room))
         step(lambda room, _: _finish(room, upto))
     return _result(db, change_id, before, tally, now)
+
+
+class _Pass:
+    """How far a pass has come: assessing, the scope and each sheet to which something came are one turn, one
+    transaction each. A turn that is tried again begins anew.
+    """
+
+    def __init__(self) -> None:
+        self.upto, self.before = 0, 0
+        self.scoped = False
+        self.sheets: list[str] | None = None
+        self.moved: str | None = None
+        self.finished = False
+        self._turns = 0
+        self._over = False
+        self._was_open = True
+
+    def goes_on(self) -> bool:
+        """Whether there is another turn; called once before each."""
+        if not self._was_open:
+            return False
+        self._turns += 1
+        self._was_open = False
+        if self.moved is not None and self.sheets is not None:
+            self.sheets = [sheet_id for sheet_id in self.sheets if sheet_id != self.moved]
+            self.moved = None
+        return not self._over and self.sheets != []
+
+    def turn(self, room: Room, done: Tally) -> None:
+        """The next turn in its transaction; not called for a change that has ended."""
+        self._was_open = True
+        row = room.case.row
+        if self._turns == 1:
+            self.upto, self.before = int(row["work_seq"]), int(row["consumed_seq"])
+        if row["phase"] in {"registered", "assessing"}:
+            _assess(room)
+        elif row["phase"] == "scoping" and not self.scoped:
+            _scope(room)
+            self.scoped = room.case.get("phase") == "scoping"
+            self._over = self.scoped
+        else:
+            self._next_sheet(room, done)
+
+    def _next_sheet(self, room: Room, done: Tally) -> None:
+        self.finished = False
+        if self.sheets is None:
+            found = moving_sheets(room.connection, room.case.id)
+            left = [sheet["id"] for sheet in found]
+        else:
+            left = self.sheets
+            found = rows(room.connection, select(SHEET).where(SHEET.c.id == left[0]))
+        self.sheets = left
+        if not found:
+            return
+        self.moved = left[0]
+        waits = _move(room, found[0], done)
+        if len(left) == 1 and (room.next_due is None or room.next_due > room.case.now):
+            _finish(room, self.upto, waits)
+            self.finished = True
 
 
 def _due(connection: Connection, change_id: str, now: datetime) -> bool:
@@ -384,16 +423,15 @@ def _confirmed(room: Room, lines: Sequence[Row]) -> None:
 # --- sheets --------------------------------------------------------------------------------------------------------
 
 
-def _move(room: Room, sheet_id: str, tally: Tally) -> bool:
+def _move(room: Room, sheet: Row, tally: Tally) -> bool:
     """Move one sheet; whether it waits for people afterwards."""
-    sheet = rows(room.connection, select(SHEET).where(SHEET.c.id == sheet_id))[0]
     if sheet["stuck"] and sheet["retry_at"] is not None and sheet["retry_at"] > room.case.now:
         return True
     report = move_sheet(room, sheet)
     tally.moved.extend(Moved(stage, department, count) for stage, department, count in report.moved)
     tally.opened.extend(Moved(stage, department, count) for stage, department, count in report.opened)
     if sheet["stuck"]:
-        set_sheet(room.connection, sheet_id, stuck=None, retry_at=None, stuck_tries=0)
+        set_sheet(room.connection, sheet["id"], stuck=None, retry_at=None, stuck_tries=0)
     return bool(sheet["state"] == "open")
 
 

@@ -55,6 +55,8 @@ class Writer:
         self.connection = connection
         self.case = case
         self.people: dict[str, str] = {}
+        #: Steps opened in this transaction: nobody has heard of them.
+        self.opened: set[str] = set()
         self.notices: list[Row] = []
 
     @cached_property
@@ -142,6 +144,7 @@ class Writer:
                 "step_id": None if step is None else step["id"],
                 "kind": kind,
                 "payload": payload,
+                "unheard": step is not None and step["id"] in self.opened,
             }
         )
 

@@ -172,6 +172,7 @@ def _open_step(room: Room, sheet: Row | None, stage: str, lines: Sequence[Row], 
         "no_owner": None,
     }
     room.put(STEP, [step])
+    room.writer.opened.add(step["id"])
     shown = [
         {"step_id": step["id"], "adjustment_id": line["id"], "ord": number, "revision": line["revision"]}
         for number, line in enumerate(lines)

@@ -214,7 +214,7 @@ def adjustments_of_step(connection: Connection, step_id: str) -> list[Row]:
     return rows(connection, query)
 
 
-def moving_sheets(connection: Connection, change_id: str) -> list[str]:
+def moving_sheets(connection: Connection, change_id: str) -> list[Row]:
     """Open sheets to which something came, in order: no step is open, or one is decided, or a line was taken out,
     or the sheet is stuck (its move looks at the clock).
     """
@@ -227,12 +227,12 @@ def moving_sheets(connection: Connection, change_id: str) -> list[str]:
         .exists()
     )
     taken = select(ADJUSTMENT.c.id).where(ADJUSTMENT.c.sheet_id == SHEET.c.id, ADJUSTMENT.c.state == "removed").exists()
-    query = select(SHEET.c.id).where(
+    query = select(SHEET).where(
         SHEET.c.change_id == change_id,
         SHEET.c.state == "open",
         or_(SHEET.c.stuck.is_not(None), ~waiting, decided, taken),
     )
-    return list(connection.execute(query.order_by(SHEET.c.ord, SHEET.c.id)).scalars())
+    return rows(connection, query.order_by(SHEET.c.ord, SHEET.c.id))
 
 
 @dataclass
@@ -303,15 +303,33 @@ def decisions(connection: Connection, step_ids: Sequence[str]) -> dict[str, list
     """The standing decisions of each step with their lines under `lines` (adjustment id → line)."""
     found: dict[str, list[Row]] = {step_id: [] for step_id in step_ids}
     by_id: dict[str, Row] = {}
+    of_line = ("adjustment_id", "line_verdict", "remark", "line_revision")
     for part in chunks(step_ids):
-        query = select(DECISION).where(and_(among(DECISION.c.step_id, part), DECISION.c.undone_at.is_(None)))
-        for row in rows(connection, query.order_by(DECISION.c.at, DECISION.c.id)):
-            row["lines"] = {}
-            by_id[row["id"]] = row
-            found[row["step_id"]].append(row)
-    for part in chunks(list(by_id)):
-        for line in rows(connection, select(DECISION_LINE).where(among(DECISION_LINE.c.decision_id, part))):
-            by_id[line["decision_id"]]["lines"][line["adjustment_id"]] = line
+        query = (
+            select(
+                DECISION,
+                DECISION_LINE.c.adjustment_id,
+                DECISION_LINE.c.verdict.label("line_verdict"),
+                DECISION_LINE.c.remark,
+                DECISION_LINE.c.revision.label("line_revision"),
+            )
+            .outerjoin(DECISION_LINE, DECISION_LINE.c.decision_id == DECISION.c.id)
+            .where(and_(among(DECISION.c.step_id, part), DECISION.c.undone_at.is_(None)))
+            .order_by(DECISION.c.at, DECISION.c.id)
+        )
+        for row in rows(connection, query):
+            adjustment_id, verdict, remark, revision = (row.pop(name) for name in of_line)
+            if row["id"] not in by_id:
+                by_id[row["id"]] = {**row, "lines": {}}
+                found[row["step_id"]].append(by_id[row["id"]])
+            if adjustment_id is not None:
+                by_id[row["id"]]["lines"][adjustment_id] = {
+                    "decision_id": row["id"],
+                    "adjustment_id": adjustment_id,
+                    "verdict": verdict,
+                    "remark": remark,
+                    "revision": revision,
+                }
     return found
 
 

@@ -50,9 +50,10 @@ def enqueue(
 ) -> Enqueued:
     """Put notices in the outbox; one key is one notice for ever.
 
-    A notice row holds `key, person_id, change_id, step_id, kind, payload`.
+    A notice row holds `key, person_id, change_id, step_id, kind, payload`; `unheard` where its key cannot have been
+    used before.
     """
-    keys = [str(notice["key"]) for notice in notices]
+    keys = [str(notice["key"]) for notice in notices if not notice.get("unheard")]
     known: set[str] = set()
     for start in range(0, len(keys), 500):
         known |= set(
