@@ -6,6 +6,7 @@ Several may run; each takes what Prefect hands it, and a dead one's work is take
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -113,6 +114,9 @@ class Engine:
         self._thread("pulse", 0.5, pulse.beat)
         self._thread("hot", HOT_LOOK_SECONDS, lambda: self._look(hot.waiting(), hot.nudge))
         threading.Thread(target=self._listen, args=(hot.nudge,), name="nudges", daemon=True).start()
+        # What is loaded by now stays: the collector need not walk through it between a decision and its mail.
+        gc.collect()
+        gc.freeze()
         asyncio.run(self._work(hot.close))
         self.deliverer.stop()
         self.line.close()

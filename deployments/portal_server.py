@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 
 import uvicorn
@@ -29,6 +30,9 @@ def main() -> None:
         wake=runs.wake,
         missing=runs.missing,
     )
+    # What is loaded by now stays: the collector need not walk through it while somebody waits for an answer.
+    gc.collect()
+    gc.freeze()
     # The server's own access log would write tokens; the application writes its own.
     uvicorn.run(
         app,

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Connection, and_, func, insert, or_, select, update
+from sqlalchemy import BindParameter, Connection, and_, bindparam, func, insert, or_, select, update
 from sqlalchemy import Engine as Engine_
 
 from models.domain.errors import Unknown
@@ -41,9 +41,9 @@ Row = dict[str, Any]
 _EDITIONS: WeakKeyDictionary[Engine_, dict[tuple[str, int], Row]] = WeakKeyDictionary()
 
 
-def rows(connection: Connection, query: Any) -> list[Row]:
-    """The rows of a query as plain dicts."""
-    result = connection.execute(query)
+def rows(connection: Connection, query: Any, **values: Any) -> list[Row]:
+    """The rows of a query as plain dicts; `values` for the names left open in it."""
+    result = connection.execute(query, values)
     names = list(result.keys())
     return [dict(zip(names, row, strict=True)) for row in result]
 
@@ -86,15 +86,23 @@ def change_row(connection: Connection, change_id: str) -> Row:
     return found[0]
 
 
+def _locked() -> Any:
+    last = select(LOG.c.hash).where(and_(LOG.c.change_id == CHANGE.c.id, LOG.c.seq == CHANGE.c.log_seq))
+    query = select(CHANGE, last.scalar_subquery().label("last_hash")).where(CHANGE.c.id == bindparam("change_id"))
+    return query.with_for_update(of=CHANGE)
+
+
+# The questions of every pass are written once: building them anew took as long as asking them.
+_LOCKED = _locked()
+
+
 class Case:
     """One change in one writer transaction: its row is locked first; log lines and columns go out at `flush`."""
 
     def __init__(self, connection: Connection, change_id: str, now: datetime) -> None:
         self.connection = connection
         self.now = now
-        last = select(LOG.c.hash).where(and_(LOG.c.change_id == CHANGE.c.id, LOG.c.seq == CHANGE.c.log_seq))
-        query = select(CHANGE, last.scalar_subquery().label("last_hash")).where(CHANGE.c.id == change_id)
-        found = rows(connection, query.with_for_update(of=CHANGE))
+        found = rows(connection, _LOCKED, change_id=change_id)
         if not found:
             raise Unknown("change_unknown", f"没有编号为 {change_id} 的变更。")
         self._prev: str = found[0].pop("last_hash") or ""
@@ -218,6 +226,10 @@ def moving_sheets(connection: Connection, change_id: str) -> list[Row]:
     """Open sheets to which something came, in order: no step is open, or one is decided, or a line was taken out,
     or the sheet is stuck (its move looks at the clock).
     """
+    return rows(connection, _MOVING, change_id=change_id)
+
+
+def _moving() -> Any:
     its_open = and_(STEP.c.sheet_id == SHEET.c.id, STEP.c.state == "open")
     waiting = select(STEP.c.id).where(its_open).exists()
     decided = (
@@ -228,11 +240,14 @@ def moving_sheets(connection: Connection, change_id: str) -> list[Row]:
     )
     taken = select(ADJUSTMENT.c.id).where(ADJUSTMENT.c.sheet_id == SHEET.c.id, ADJUSTMENT.c.state == "removed").exists()
     query = select(SHEET).where(
-        SHEET.c.change_id == change_id,
+        SHEET.c.change_id == bindparam("change_id"),
         SHEET.c.state == "open",
         or_(SHEET.c.stuck.is_not(None), ~waiting, decided, taken),
     )
-    return rows(connection, query.order_by(SHEET.c.ord, SHEET.c.id))
+    return query.order_by(SHEET.c.ord, SHEET.c.id)
+
+
+_MOVING = _moving()
 
 
 @dataclass
@@ -455,8 +470,15 @@ def standing(connection: Connection, change_id: str, after: int) -> Row:
     """Where a change stands: its row, `said` (lines people wrote in the log after `after` that were consumed) and
     `waiting` (people with something open).
     """
+    return rows(connection, _STANDING, change_id=change_id, after=after)[0]
+
+
+def _standing() -> Any:
     said = select(func.count()).where(
-        LOG.c.change_id == CHANGE.c.id, LOG.c.seq > after, LOG.c.seq <= CHANGE.c.consumed_seq, LOG.c.who.is_not(None)
+        LOG.c.change_id == CHANGE.c.id,
+        LOG.c.seq > bindparam("after"),
+        LOG.c.seq <= CHANGE.c.consumed_seq,
+        LOG.c.who.is_not(None),
     )
     waiting = (
         select(func.count(ASSIGNMENT.c.person_id.distinct()))
@@ -464,11 +486,20 @@ def standing(connection: Connection, change_id: str, after: int) -> Row:
         .where(ASSIGNMENT.c.change_id == CHANGE.c.id, ASSIGNMENT.c.state == "open", STEP.c.state == "open")
     )
     columns = (said.scalar_subquery().label("said"), waiting.scalar_subquery().label("waiting"))
-    return rows(connection, select(CHANGE, *columns).where(CHANGE.c.id == change_id))[0]
+    return select(CHANGE, *columns).where(CHANGE.c.id == bindparam("change_id"))
+
+
+_STANDING = _standing()
 
 
 def next_moment(connection: Connection, change_id: str) -> datetime | None:
     """When the engine has something to do next of itself: a rung, a second try of a sheet, a publication."""
+    moments = connection.execute(_NEXT_MOMENT, {"change": change_id}).one()
+    return min((moment for moment in moments if moment is not None), default=None)
+
+
+def _next_moment() -> Any:
+    change_id: BindParameter[str] = bindparam("change")
     rung = select(func.min(RUNG.c.due_at)).where(
         and_(RUNG.c.change_id == change_id, RUNG.c.fired_at.is_(None), RUNG.c.dropped.is_(False))
     )
@@ -476,8 +507,10 @@ def next_moment(connection: Connection, change_id: str) -> datetime | None:
     effective = select(func.min(ADJUSTMENT.c.effective_at)).where(
         and_(ADJUSTMENT.c.change_id == change_id, ADJUSTMENT.c.state == "scheduled")
     )
-    moments = connection.execute(select(*(query.scalar_subquery() for query in (rung, retry, effective)))).one()
-    return min((moment for moment in moments if moment is not None), default=None)
+    return select(*(query.scalar_subquery() for query in (rung, retry, effective)))
+
+
+_NEXT_MOMENT = _next_moment()
 
 
 def procedure_no(connection: Connection, key: str, body: Row) -> int:
