@@ -56,11 +56,10 @@ def publish_due(room: Room) -> None:
 
 def _blocked(room: Room, due: Sequence[Row], proposals: dict[str, Row]) -> dict[str, str]:
     """Why an adjustment cannot be published now; its whole group stays with it."""
-    current = catalogue.current_versions(room.connection, [row["item_id"] for row in due if row["item_id"]])
+    current = catalogue.standing_ids(room.connection, [row["item_id"] for row in due if row["item_id"]])
     found: dict[str, str] = {}
     for row in due:
-        standing = current.get(row["item_id"] or "")
-        if row["item_id"] and (standing is None or standing.id != row["base_version_id"]):
+        if row["item_id"] and current.get(row["item_id"]) != row["base_version_id"]:
             found[row["id"]] = "审核期间该事项已由其他发布批次更新，请起草人对照修改"
         elif proposals[row["id"]]["revision"] != row["approved_hash"]:
             found[row["id"]] = "内容与审批时不一致，未发布"

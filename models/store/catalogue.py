@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, case, func, insert, or_, select, update
 
 from models.domain.law_text import canonical_title
-from models.store.sql import among, table
+from models.store.sql import among, insert_all, table
 from models.tables import (
     Basis,
     Code,
@@ -132,6 +132,15 @@ def current_versions(connection: Connection, item_ids: Sequence[str]) -> dict[st
     return found
 
 
+def standing_ids(connection: Connection, item_ids: Sequence[str]) -> dict[str, str]:
+    """The id of the standing version of items by item id; an item without one is left out."""
+    found: dict[str, str] = {}
+    for some in chunks(list(item_ids)):
+        query = select(VERSION.c.item_id, VERSION.c.id).where(and_(STANDING, among(VERSION.c.item_id, some)))
+        found.update({item_id: version_id for item_id, version_id in connection.execute(query).all()})
+    return found
+
+
 def versions_by_id(connection: Connection, version_ids: Sequence[str]) -> dict[str, VersionRow]:
     """Versions by their own ids, whether they stand or not: what an adjustment was based on."""
     found: dict[str, VersionRow] = {}
@@ -237,8 +246,7 @@ def write_versions(
         bases.extend(_basis_values(version, version_id))
     lines = [_line_values(version, publication_id, written[version.item_id]) for version in versions]
     for target, values in ((VERSION, rows), (BASIS, bases), (LINE, lines)):
-        if values:
-            connection.execute(insert(target), values)
+        insert_all(connection, target, values)
     _keep_codes(connection, versions)
     return written
 

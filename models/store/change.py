@@ -14,7 +14,7 @@ from sqlalchemy import BindParameter, Connection, and_, bindparam, func, insert,
 from sqlalchemy import Engine as Engine_
 
 from models.domain.errors import Unknown
-from models.store.sql import among, table
+from models.store.sql import among, insert_all, table
 from models.tables import (
     Adjustment,
     Assignment,
@@ -45,7 +45,7 @@ def rows(connection: Connection, query: Any, **values: Any) -> list[Row]:
     """The rows of a query as plain dicts; `values` for the names left open in it."""
     result = connection.execute(query, values)
     names = list(result.keys())
-    return [dict(zip(names, row, strict=True)) for row in result]
+    return [dict(zip(names, row, strict=True)) for row in result.all()]
 
 
 def chunks(values: Sequence[str], size: int = 20_000) -> Iterable[Sequence[str]]:
@@ -400,8 +400,7 @@ def drafters(connection: Connection, adjustment_ids: Sequence[str]) -> dict[str,
 
 def insert_rows(connection: Connection, target: Any, values: Sequence[Row]) -> None:
     """Insert a set in one go."""
-    if values:
-        connection.execute(insert(target), list(values))
+    insert_all(connection, target, values)
 
 
 def set_adjustments(connection: Connection, ids: Sequence[str], **values: Any) -> None:
