@@ -137,17 +137,12 @@ def show(change_id: Id, as_json: Json = False) -> None:
     例 Example: shixiang change show 2026-0015 --json
     """
     from models.domain.errors import Unknown
+    from models.store import quick
 
-    db = readable()
-    if db is None:
+    with quick.reading(settings().business_url) as read:
+        found = quick.change(read, change_id)
+    if found is None:
         raise Unknown("change_unknown", f"没有编号为 {change_id} 的变更。")
-    from models import clock
-    from models.actions.views import change_show
-
-    try:
-        found = change_show(db, change_id=change_id, now=clock.now())
-    finally:
-        db.close()
     if as_json:
         say_json(found)
         return

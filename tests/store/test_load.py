@@ -472,6 +472,7 @@ def test_the_short_list_of_changes_is_that_of_the_views(db: Database, tmp_path: 
             assert quick.changes(read, state) == change_list(db, state=state, now=NOW)
         assert len(quick.changes(read)) == 2
         assert quick.changes(read)[0]["steps"][0]["waits_for"][0]["acting_for"] == {"id": "p-gao", "name": "高远"}
+        assert quick.change(read, "2026-9999") is None
     if db.sqlite:
         db.close()
 

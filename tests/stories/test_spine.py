@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,8 +11,10 @@ from sqlalchemy import select
 from models.actions.desk import decide
 from models.actions.legs import TERMINAL, begin_leg, park, run_pass
 from models.actions.starting import preview, register
+from models.actions.steering import take_out
+from models.actions.views import change_show
 from models.domain.errors import BadInput, Conflict, Forbidden
-from models.store import catalogue
+from models.store import catalogue, quick
 from models.store.change import ADJUSTMENT, LOG, SHEET, STEP, adjustments, change_row, log_hash, rows, sheets
 from models.store.database import Database
 from models.store.outbox import NOTICE
@@ -141,6 +144,37 @@ def test_a_return_goes_back_with_its_remark_and_the_next_round_shows_what_was_re
     seen = story.open_for("p-zhou")[0]["adjustments"][0]
     assert (seen["last_returned"]["name"], seen["proposed"]["name"]) == ("早餐点认定", "便民早餐服务点认定")
     assert seen["before"]["name"] == "早餐工程示范网点认定"
+
+
+def test_a_change_read_without_the_table_classes_is_the_same(db: Database, tmp_path: Path) -> None:
+    if db.url == "sqlite://":
+        db = Database(f"sqlite:///{tmp_path / 'file.db'}")
+    small_office(db, START)
+    story = law_story(db)
+    story.says("p-he", "submit")
+    bad = story.adjustment("p-zhou", "核发")["id"]
+    story.says("p-zhou", "pass", lines={bad: {"verdict": "return", "remark": "引用请写到款"}}, only="form")
+    shown = change_show(db, change_id=story.change_id, now=story.now)
+    with quick.reading(db.url) as read:
+        assert quick.change(read, story.change_id) == quick.change(read, shown["number"]) == shown
+        assert quick.change(read, "2026-9999") is None
+    assert len(shown["sheets"]) > 1 and shown["decisions"] and shown["log"]
+    if db.sqlite:
+        db.close()
+
+
+def test_who_was_asked_is_told_when_everything_before_him_is_taken_out(db: Database, office: Office) -> None:
+    story = Story(db)
+    story.start("agency_request", rename("990700188000", "早餐点认定"))
+    line = story.open_for("p-wen")[0]["adjustments"][0]["id"]
+    take_out(db, adjustment_id=line, by="p-zhou", reason="已另案办理", now=story.now)
+    story.wake()
+    assert story.passes[-1].state == "closed"
+    assert story.open_for("p-wen") == []
+    (told,) = notices(db, "taken_out")
+    assert (told["person_id"], told["payload"]["count"], told["payload"]["reason"]) == ("p-wen", 1, "已另案办理")
+    with db.reader() as connection:
+        assert rows(connection, select(STEP).where(STEP.c.state == "open")) == []
 
 
 def test_mixed_verdicts_split_the_sheet_and_the_passed_lines_go_on(db: Database, office: Office) -> None:

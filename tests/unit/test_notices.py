@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from models.actions.steering import reassign, urge, withdraw
+from models.actions.steering import reassign, take_out, urge, withdraw
 from models.domain.errors import Unknown
 from models.store.change import STEP, rows
 from models.store.database import Database
@@ -54,6 +54,12 @@ def everything_told() -> list[dict[str, Any]]:
                 continue
             first.says("p-zhou", "approve")
             story.says("p-zhou", "approve")
+    emptied = Story(db)
+    item = {"target": {"kind": "item", "code": "990700188000"}, "outcomes": ["rename"], "set": {"name": "丙名"}}
+    emptied.start("agency_request", {"title": "另行更正名称", "items": [item]})
+    line = emptied.open_for("p-wen")[0]["adjustments"][0]["id"]
+    take_out(db, adjustment_id=line, by="p-zhou", reason="已另案办理", now=emptied.now)
+    emptied.wake()
     with db.reader() as connection:
         told = rows(connection, select(NOTICE))
     db.close()
