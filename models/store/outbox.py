@@ -18,7 +18,9 @@ NOTICE, LINK, CONTACT, PERSON, CHANGE = table(Notice), table(Link), table(Contac
 
 #: Kinds that never wait for the collecting time.
 URGENT = frozenset({"returned", "reminder", "overdue_superior", "supervise", "sign_in", "code", "urged", "no_owner"})
+#: A link to a desk dies so many days after the last notice that carried it, and in any case at the moment in its token.
 LINK_DAYS = 90
+LINK_YEARS = 3
 
 
 @dataclass(frozen=True)
@@ -121,13 +123,7 @@ def _ways(
 ) -> dict[str, Row]:
     """How to reach people about a change: `address`, `reply_to` and `link`, by person."""
     reply = CONTACT.alias()
-    its_link = and_(
-        LINK.c.person_id == PERSON.c.id,
-        LINK.c.change_id == change_id,
-        LINK.c.purpose == "desk",
-        LINK.c.revoked_at.is_(None),
-        LINK.c.expires_at > now,
-    )
+    its_link = and_(LINK.c.person_id == PERSON.c.id, LINK.c.change_id == change_id, _alive(now))
     query = (
         select(
             PERSON.c.id.label("person"), PERSON.c.disabled_at, CONTACT.c.address, reply.c.address.label("reply"), LINK
@@ -188,24 +184,38 @@ def cancel(connection: Connection, *, step_ids: Sequence[str]) -> None:
 
 def live_link(connection: Connection, *, person_id: str, change_id: str, key_id: str, now: datetime) -> Row:
     """The one live link of a person to a change's desk; a new one only when the old one is dead."""
-    where = and_(
-        LINK.c.person_id == person_id,
-        LINK.c.change_id == change_id,
-        LINK.c.purpose == "desk",
-        LINK.c.revoked_at.is_(None),
-    )
-    found = rows(connection, select(LINK).where(where))
-    if not found or found[0]["expires_at"] <= now:
+    its_own = and_(LINK.c.person_id == person_id, LINK.c.change_id == change_id)
+    alive = select(LINK).where(its_own, _alive(now))
+    found = rows(connection, alive)
+    if not found:
         # Two deliverers may need a person's first link at the same moment: one makes it, the other finds it.
         connection.execute(select(PERSON.c.id).where(PERSON.c.id == person_id).with_for_update(key_share=True))
-        found = rows(connection, select(LINK).where(where))
-    expires = now + timedelta(days=LINK_DAYS)
-    if found and found[0]["expires_at"] > now:
-        return found[0]
+        found = rows(connection, alive)
     if found:
-        connection.execute(update(LINK).where(LINK.c.id == found[0]["id"]).values(revoked_at=now))
+        return found[0]
+    dead = and_(its_own, LINK.c.purpose == "desk", LINK.c.revoked_at.is_(None))
+    connection.execute(update(LINK).where(dead).values(revoked_at=now))
+    expires = now + timedelta(days=366 * LINK_YEARS)
     return new_link(
         connection, person_id=person_id, purpose="desk", change_id=change_id, key_id=key_id, now=now, expires=expires
+    )
+
+
+def _alive(now: datetime) -> ColumnElement[bool]:
+    """A link to a desk that still opens it."""
+    since = now - timedelta(days=LINK_DAYS)
+    sent = NOTICE.alias()
+    carried = select(sent.c.id).where(
+        sent.c.person_id == LINK.c.person_id,
+        sent.c.change_id == LINK.c.change_id,
+        sent.c.link_id == LINK.c.id,
+        sent.c.created_at > since,
+    )
+    return and_(
+        LINK.c.purpose == "desk",
+        LINK.c.revoked_at.is_(None),
+        LINK.c.expires_at > now,
+        or_(LINK.c.created_at > since, carried.exists()),
     )
 
 
@@ -243,8 +253,12 @@ def link_row(connection: Connection, link_id: str) -> Row | None:
 
 
 def link_and_person(connection: Connection, link_id: str) -> Row | None:
-    """A link by its id, with `disabled_at` of its person."""
-    query = select(LINK, PERSON.c.disabled_at).join(PERSON, PERSON.c.id == LINK.c.person_id).where(LINK.c.id == link_id)
+    """A link by its id, with `disabled_at` of its person and `carried_at`: when the last notice with it was written."""
+    carried = select(func.max(NOTICE.c.created_at)).where(
+        NOTICE.c.person_id == LINK.c.person_id, NOTICE.c.change_id == LINK.c.change_id, NOTICE.c.link_id == LINK.c.id
+    )
+    columns = (LINK, PERSON.c.disabled_at, carried.scalar_subquery().label("carried_at"))
+    query = select(*columns).join(PERSON, PERSON.c.id == LINK.c.person_id).where(LINK.c.id == link_id)
     found = rows(connection, query)
     return found[0] if found else None
 
@@ -272,6 +286,7 @@ class SqlOutbox:
     def _due(self, connection: Connection, now: datetime, limit: int) -> list[Row]:
         """Notices with the address of their person, the address for answers and the live link, all as they stand."""
         reply = CONTACT.alias()
+        its_link = and_(LINK.c.person_id == NOTICE.c.person_id, LINK.c.change_id == NOTICE.c.change_id, _alive(now))
         query = (
             select(
                 NOTICE,
@@ -284,16 +299,7 @@ class SqlOutbox:
             .outerjoin(CONTACT, and_(CONTACT.c.person_id == NOTICE.c.person_id, CONTACT.c.kind == "mail"))
             .outerjoin(CHANGE, CHANGE.c.id == NOTICE.c.change_id)
             .outerjoin(reply, and_(reply.c.person_id == CHANGE.c.coordinator_id, reply.c.kind == "mail"))
-            .outerjoin(
-                LINK,
-                and_(
-                    LINK.c.person_id == NOTICE.c.person_id,
-                    LINK.c.change_id == NOTICE.c.change_id,
-                    LINK.c.purpose == "desk",
-                    LINK.c.revoked_at.is_(None),
-                    LINK.c.expires_at > now,
-                ),
-            )
+            .outerjoin(LINK, its_link)
             .where(_is_due(now))
             .order_by(NOTICE.c.next_at, NOTICE.c.created_at)
             .limit(limit)

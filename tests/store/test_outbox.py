@@ -404,8 +404,22 @@ def link_at(db: Database, at: datetime) -> dict[str, Any]:
 
 def test_a_live_link_is_given_again_and_lives_ninety_days(office: Database) -> None:
     first = link_at(office, NOW)
-    assert first["expires_at"] == NOW + timedelta(days=LINK_DAYS) and LINK_DAYS == 90
+    assert LINK_DAYS == 90
     assert link_at(office, NOW + timedelta(days=89))["id"] == first["id"]
+
+
+@pytest.mark.parametrize(("days", "same"), [(89, True), (91, False)])
+def test_a_link_lives_on_for_ninety_days_after_the_last_notice_with_it(office: Database, days: int, same: bool) -> None:
+    put(office, NOW, notice("a"))
+    (first,) = send(office, NOW)
+    late = NOW + timedelta(days=80)
+    put(office, late, notice("b", kind="returned"))
+    (second,) = send(office, late)
+    assert second["link_id"] == first["link_id"]
+    later = late + timedelta(days=days)
+    put(office, later, notice("c", kind="returned"))
+    (third,) = send(office, later)
+    assert (third["link_id"] == first["link_id"]) is same
 
 
 def test_after_a_dead_link_there_is_a_new_one_and_the_old_one_stays_dead(office: Database) -> None:
