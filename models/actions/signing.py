@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, and_, insert, select, update
 
 from models.actions.notices import at_text
+from models.domain.deadlines import SHANGHAI
 from models.domain.errors import Gone, Unknown
 from models.store import office
 from models.store.change import Row
@@ -164,4 +165,6 @@ def sign_out(db: Database, *, token: str, now: datetime) -> None:
 def is_coordinator(db: Database, *, person_id: str, now: datetime) -> bool:
     """Whether a person holds the coordinator's post today."""
     with db.reader() as connection:
-        return any(holder.person_id == person_id for holder in office.coordinators(connection, now.date()))
+        return any(
+            holder.person_id == person_id for holder in office.coordinators(connection, now.astimezone(SHANGHAI).date())
+        )

@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, insert, select, update
 
+from models.domain.deadlines import SHANGHAI
 from models.domain.errors import BadInput, Conflict, Unknown
 from models.domain.reach import Reach, ReachRow, reach_of_law, reach_of_request
 from models.domain.requests import AgencyRequest, LawChange, read_request
@@ -288,7 +289,7 @@ def _cause(request: LawChange | AgencyRequest) -> str:
 
 def _coordinator(connection: Connection, starter: Any, now: datetime) -> str | None:
     """The change's coordinator: the starter if he is one, else the first of the catalogue office."""
-    holders: Sequence[Any] = office.coordinators(connection, now.date())
+    holders: Sequence[Any] = office.coordinators(connection, now.astimezone(SHANGHAI).date())
     ids = [holder.person_id for holder in holders]
     if starter is not None and starter.id in ids:
         return str(starter.id)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from models.actions.desk import decide
 from models.actions.legs import TERMINAL, begin_leg, park, run_pass
+from models.actions.signing import is_coordinator
 from models.actions.starting import preview, register
 from models.actions.steering import take_out
 from models.actions.views import change_show
@@ -18,6 +20,8 @@ from models.store import catalogue, quick
 from models.store.change import ADJUSTMENT, LOG, SHEET, STEP, adjustments, change_row, log_hash, rows, sheets
 from models.store.database import Database
 from models.store.outbox import NOTICE
+from models.store.sql import table
+from models.tables import Post
 from tests.factories import LAW, NEW, OLD, Office, small_office
 from tests.stories.driver import START, Story
 
@@ -495,3 +499,12 @@ def test_a_sheet_that_raises_is_stuck_with_a_sentence_and_the_others_go_on(
         assert len(rows(connection, select(ADJUSTMENT).where(ADJUSTMENT.c.state == "drafting"))) == 4
     assert len(notices(db, "sheet_stuck")) == 1
     assert story.open_for("p-wen")
+
+
+def test_a_post_that_begins_today_counts_from_midnight_in_shanghai(db: Database, office: Office) -> None:
+    with db.writer() as connection:
+        connection.execute(
+            update(table(Post)).where(table(Post).c.role == "coordinator").values(from_on=date(2026, 11, 24))
+        )
+    assert not is_coordinator(db, person_id="p-zhou", now=datetime(2026, 11, 23, 15, 59, tzinfo=UTC))
+    assert is_coordinator(db, person_id="p-zhou", now=datetime(2026, 11, 23, 16, 0, tzinfo=UTC))
