@@ -74,7 +74,7 @@ class Engine:
             link_url(self.db, settings.portal_address, secrets),
             clock.now,
         )
-        self.hand_over = HandOver(current, LEASE_SECONDS, Claimed)
+        self.hand_over = HandOver(current, LEASE_SECONDS, self.deliverer.workers, Claimed)
         self.ended = threading.Event()
         self.line = nudge.listen(settings.home_path)
         self.line.settimeout(0.5)

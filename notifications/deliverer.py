@@ -108,15 +108,22 @@ class Deliverer:
 
     def hand(self, notices: Sequence[Claimed]) -> None:
         """Send these, committed as being sent by this deliverer; look for others too."""
-        for notice in notices:
-            self._pool.submit(self._deliver_handed, notice)
-        if not notices:
+        try:
+            for notice in notices:
+                self._pool.submit(self._deliver_handed, notice)
+        except RuntimeError:  # it has ended: their lease ends too, and another engine sends them
+            log.warning("the deliverer has ended: %d notices are sent later", len(notices))
+        if len(notices) in (0, self.workers):
             self.poke()
 
     def _deliver_handed(self, notice: Claimed) -> None:
         try:
-            if self._broken_until is not None and self.now() < self._broken_until:
+            now = self.now()
+            if self._broken_until is not None and now < self._broken_until:
                 self.outbox.retry(notice.id, self._broken_until, "邮件服务器暂时不可用")
+            elif now - notice.created_at > timedelta(seconds=LEASE_SECONDS / 2):
+                # It waited behind slow mails: while its lease is still ours it goes back, so that nobody sends it twice.
+                self.outbox.retry(notice.id, now, "")
             else:
                 self._deliver(notice)
         except Exception:  # its lease ends, and it is sent again

@@ -186,7 +186,6 @@ class _Pass:
 
     def __init__(self) -> None:
         self.upto, self.before = 0, 0
-        self.scoped = False
         self.sheets: list[str] | None = None
         self.moved: str | None = None
         self.finished = False
@@ -207,16 +206,15 @@ class _Pass:
 
     def turn(self, room: Room, done: Tally) -> None:
         """The next turn in its transaction; not called for a change that has ended."""
-        self._was_open = True
+        self._was_open, self._over = True, False
         row = room.case.row
         if self._turns == 1:
             self.upto, self.before = int(row["work_seq"]), int(row["consumed_seq"])
         if row["phase"] in {"registered", "assessing"}:
             _assess(room)
-        elif row["phase"] == "scoping" and not self.scoped:
+        elif row["phase"] == "scoping":
             _scope(room)
-            self.scoped = room.case.get("phase") == "scoping"
-            self._over = self.scoped
+            self._over = room.case.get("phase") == "scoping"
         else:
             self._next_sheet(room, done)
 

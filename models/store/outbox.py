@@ -25,12 +25,13 @@ LINK_YEARS = 3
 
 @dataclass(frozen=True)
 class HandOver:
-    """An engine's deliverer takes what leaves at once with the transaction that caused it; nobody claims it again
-    before the lease is over. `make` makes its value of a notice, `key_id` names the key of new links.
+    """An engine's deliverer takes what leaves at once with the transaction that caused it, `most` notices of one; nobody
+    claims them again before the lease is over. `make` makes its value of a notice, `key_id` names the key of new links.
     """
 
     key_id: str
     lease_seconds: float
+    most: int
     make: Callable[..., Any]
 
 
@@ -103,7 +104,7 @@ def enqueue(
 
 def _handed(connection: Connection, values: Sequence[Row], now: datetime, hand_over: HandOver) -> list[Any]:
     """What leaves at once about one change, marked as being sent; each with its link."""
-    leaving = [row for row in values if row["state"] == "queued" and row["change_id"] is not None]
+    leaving = [row for row in values if row["state"] == "queued" and row["change_id"] is not None][: hand_over.most]
     found: list[Any] = []
     for change_id in dict.fromkeys(row["change_id"] for row in leaving):
         its_own = [row for row in leaving if row["change_id"] == change_id]

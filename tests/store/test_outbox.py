@@ -15,7 +15,7 @@ from sqlalchemy import insert, select, update
 from models.store import outbox
 from models.store.change import rows
 from models.store.database import Database
-from models.store.outbox import LINK_DAYS, URGENT, SqlOutbox, cancel, enqueue, live_link
+from models.store.outbox import LINK_DAYS, URGENT, HandOver, SqlOutbox, cancel, enqueue, live_link
 from models.store.sql import table
 from models.tables import Change, Contact, Link, Notice, Person, metadata
 
@@ -449,3 +449,40 @@ def test_a_link_is_found_by_its_id(office: Database) -> None:
     with office.reader() as connection:
         assert outbox.link_row(connection, first["id"]) == first
         assert outbox.link_row(connection, "lnk-lost") is None
+
+
+def test_what_leaves_at_once_is_handed_over_as_being_sent_with_its_link(office: Database) -> None:
+    hand_over = HandOver("k1", LEASE, 2, dict)
+    told = [notice(key, kind="returned") for key in ("a", "b", "c")]
+    with office.writer() as connection:
+        queued = enqueue(connection, notices=told, now=NOW, collect_minutes=20, hand_over=hand_over)
+    assert (queued.count, len(queued.handed)) == (3, 2)
+    first = queued.handed[0]
+    assert (first["address"], first["reply_to"], first["tries"]) == ("p-lu@shili.example", "p-zhou@shili.example", 1)
+    assert first["link"]["id"] == first["link_id"]
+    assert [one["id"] for one in send(office, NOW)] not in ([], [one["id"] for one in queued.handed])
+    again = send(office, NOW + timedelta(seconds=LEASE))
+    assert {one["id"] for one in again} >= {one["id"] for one in queued.handed}
+    assert {one["repeat"] for one in again if one["id"] == first["id"]} == {1}
+
+
+def test_a_notice_held_back_for_the_collecting_time_is_not_handed_over(office: Database) -> None:
+    put(office, NOW, notice("a"))
+    with office.writer() as connection:
+        queued = enqueue(
+            connection,
+            notices=[notice("b")],
+            now=NOW + MINUTE,
+            collect_minutes=20,
+            hand_over=HandOver("k1", LEASE, 8, dict),
+        )
+    assert (queued.count, list(queued.handed)) == (1, [])
+
+
+def test_a_disabled_person_is_handed_over_without_an_address(office: Database) -> None:
+    with office.writer() as connection:
+        connection.execute(update(table(Person)).where(table(Person).c.id == "p-lu").values(disabled_at=NOW))
+        queued = enqueue(
+            connection, notices=[notice("a")], now=NOW, collect_minutes=20, hand_over=HandOver("k1", LEASE, 8, dict)
+        )
+    assert queued.handed[0]["address"] is None

@@ -13,7 +13,7 @@ from aiosmtpd.controller import Controller
 
 from deployments.mailbox import mailbox
 from notifications.channel import MailChannel, Outcome, sendable
-from notifications.deliverer import LAST_TRY, Claimed, Deliverer
+from notifications.deliverer import LAST_TRY, LEASE_SECONDS, Claimed, Deliverer
 from notifications.mailbox_files import read_mail, read_mails
 
 NOW = datetime(2026, 11, 24, 1, 0, tzinfo=UTC)
@@ -180,3 +180,30 @@ def test_a_mailbox_file_is_found_by_its_name_alone(tmp_path: Path) -> None:
     assert read_mail(tmp_path, "../secret.json") is None
     assert read_mail(tmp_path, "secret.json") is None
     assert read_mails(tmp_path / "missing") == []
+
+
+def handed(box: Box, channel: Any, notices: list[Claimed]) -> None:
+    deliverer = Deliverer(box, channel, lambda notice: LINK, lambda: NOW)
+    deliverer.hand(notices)
+    deliverer.stop()
+
+
+def test_what_is_handed_over_is_sent_without_being_claimed() -> None:
+    box, channel = Box([]), Answer(Outcome("accepted"))
+    handed(box, channel, [claimed(), claimed(id="ntc-2")])
+    assert sorted(notice for _, notice, _ in box.said) == ["ntc-1", "ntc-2"]
+    assert {kind for kind, _, _ in box.said} == {"accepted"}
+
+
+def test_what_waited_too_long_behind_slow_mails_goes_back_while_its_lease_is_ours() -> None:
+    box, channel = Box([]), Answer(Outcome("accepted"))
+    handed(box, channel, [claimed(created_at=NOW - timedelta(seconds=LEASE_SECONDS / 2 + 1))])
+    assert (channel.asked, box.said) == (0, [("retry", "ntc-1", NOW)])
+
+
+def test_a_notice_handed_over_after_the_end_is_left_to_others() -> None:
+    box, channel = Box([]), Answer(Outcome("accepted"))
+    deliverer = Deliverer(box, channel, lambda notice: LINK, lambda: NOW)
+    deliverer.stop()
+    deliverer.hand([claimed()])
+    assert (channel.asked, box.said) == (0, [])
