@@ -93,7 +93,7 @@ def _passes(desk: Desk, change_id: str, attempt: int, leg: int, run_id: str) -> 
             time.sleep(min(0.5 * 2.0 ** (idle - 1), _IDLE_PAUSE))
         if idle < 3 and desk.wait_for_work(change_id, QUIET_SECONDS):
             continue
-        if not told.show() and idle < 3:
+        if not told.show(giving_way=idle < 3):
             continue
         if idle < 3 and desk.wait_for_work(change_id):
             continue
@@ -135,17 +135,17 @@ class _Told:
             self.waiting.append(result)
             self.unlabelled.append(result)
 
-    def show(self) -> bool:
+    def show(self, *, giving_way: bool = False) -> bool:
         """Task runs, name, tags, status page and events: everything for watching, a piece at a time.
 
-        Between the pieces decisions go first; False where this change has work, what is left is shown later.
+        Between the pieces the decisions of others go first; `giving_way` to this change's own work too: False where there
+        is some, and what is left is shown later.
         """
         if not self.waiting:
             return True
-        watched = None if self.waiting[-1].ended else self.change_id
+        watched = self.change_id if giving_way else None
         results, self.unlabelled = self.unlabelled, []
-        moved, opened = ([one for r in results for one in r.moved], [one for r in results for one in r.opened])
-        fresh = showing.labels(moved, opened, self.room)
+        fresh = showing.labels(results, self.room)
         self.labels += fresh
         self.room -= len(fresh)
         while self.labels:

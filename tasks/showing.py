@@ -35,13 +35,22 @@ def shown(label: str) -> str:
     return label
 
 
-def labels(moved: Sequence[Moved], opened: Sequence[Moved], room: int = TASK_RUNS_A_LEG) -> list[str]:
-    """`审核 · 市公安局 · 42 项` per stage and sheet that was passed, `打开审核 · 12 份` per stage that still waits;
-    above `room` one per stage with the number of sheets.
+def labels(results: Sequence[PassResult], room: int = TASK_RUNS_A_LEG) -> list[str]:
+    """`审核 · 市公安局 · 42 项` per stage and sheet that passes moved, in their order, then `打开审核 · 12 份` per stage
+    they opened that still waits; above `room` one per stage with the number of sheets.
     """
-    done = {(one.stage, one.department) for one in moved}
-    waiting = [one.stage for one in opened if (one.stage, one.department) not in done]
-    last = [f"打开{STAGE_SHORT.get(stage, stage)} · {waiting.count(stage)} 份" for stage in dict.fromkeys(waiting)]
+    moved: list[Moved] = []
+    waiting: list[tuple[str, str]] = []
+    for result in results:
+        for one in result.moved:
+            if (one.stage, one.department) in waiting:
+                waiting.remove((one.stage, one.department))
+        moved += result.moved
+        waiting += [(one.stage, one.department) for one in result.opened]
+    stages_open = [stage for stage, _ in waiting]
+    last = [
+        f"打开{STAGE_SHORT.get(stage, stage)} · {stages_open.count(stage)} 份" for stage in dict.fromkeys(stages_open)
+    ]
     each = [f"{STAGE_SHORT.get(m.stage, m.stage)} · {m.department or '无主管部门'} · {m.count} 项" for m in moved]
     if len(each) + len(last) <= room:
         return each + last

@@ -14,6 +14,7 @@ import pytest
 from sqlalchemy import Column, Connection, Integer, MetaData, String, Table, event, insert, select, update
 from sqlalchemy.exc import IntegrityError, OperationalError, StatementError
 
+from models.store import database as database_module
 from models.store.database import Database
 from models.tables import UtcDateTime, metadata
 
@@ -257,4 +258,35 @@ def test_a_database_file_that_is_not_there_is_empty_and_is_not_made(tmp_path: Pa
     database = Database(f"sqlite:///{path}")
     assert database.is_empty()
     assert not path.exists()
+    database.close()
+
+
+def _cut_off(address: str, pid: int) -> None:
+    """End a connection from the server's side, as a restart does."""
+    other = Database(address)
+    with other.writer() as connection:
+        connection.exec_driver_sql(f"select pg_terminate_backend({pid})")
+    other.close()
+
+
+def test_a_connection_lost_before_the_commit_is_replaced(postgres_address: str) -> None:
+    database = Database(postgres_address)
+    with database.writer() as connection:
+        pid = int(connection.exec_driver_sql("select pg_backend_pid()").scalar() or 0)
+    _cut_off(postgres_address, pid)
+    again = database.write(lambda connection: connection.exec_driver_sql("select pg_backend_pid()").scalar())
+    assert again not in (None, pid)
+    database.close()
+
+
+def test_a_connection_that_lay_idle_is_asked_before_it_is_used(
+    postgres_address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database_module, "IDLE_SECONDS", 0.0)
+    database = Database(postgres_address)
+    with database.reader() as connection:
+        pid = int(connection.exec_driver_sql("select pg_backend_pid()").scalar() or 0)
+    _cut_off(postgres_address, pid)
+    with database.reader() as connection:
+        assert connection.exec_driver_sql("select pg_backend_pid()").scalar() != pid
     database.close()
