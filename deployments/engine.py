@@ -80,6 +80,7 @@ class Engine:
         self.line.settimeout(0.5)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._worker: WarmWorker | None = None
+        self._lean = False
 
     def poll_soon(self) -> None:
         """Have the worker ask for runs at once; from any thread."""
@@ -89,13 +90,15 @@ class Engine:
 
     def run(self) -> None:
         """Run until SIGTERM or SIGINT."""
-        from deployments.prefect_private import switch_observer_off
+        from deployments.prefect_private import switch_observer_off, unfit
         from deployments.pulse import Pulse
         from tasks.hot import HotRegistry
         from tasks.wiring import Office, open_office
 
-        if not switch_observer_off():
-            _log.warning("Prefect 的版本与锁定的不同，按普通方式运行。")
+        switch_observer_off()
+        self._lean = not (why := unfit())
+        if why:
+            _log.warning("Prefect 与锁定的不同（%s），按普通方式运行，每次唤醒约慢 0.1 秒。", why)
         hot = HotRegistry(self.settings.hot_cap)
         office = Office(
             db=self.db,
@@ -181,7 +184,7 @@ class Engine:
         # A worker that finds no server at its start asks again only half a minute later.
         await self._deployed.wait()
         while not self.ended.is_set():
-            worker = WarmWorker(FLOWS, THREADS)
+            worker = WarmWorker(FLOWS, THREADS, lean=self._lean)
             asking = asyncio.create_task(worker.poll_when_asked())
             self._worker = worker
             try:

@@ -114,7 +114,8 @@ def main() -> None:
         host="127.0.0.1",
         port=settings.prefect_port,
         log_level="warning",
-        timeout_keep_alive=5,
+        # Longer than any client keeps a connection (25 s): one closed under a call costs two seconds.
+        timeout_keep_alive=30,
         timeout_graceful_shutdown=3,
     )
 

@@ -72,19 +72,19 @@ class System:
         self.prefect = PrefectClient(self.settings.prefect_api)
         self.runs = Runs(self.db, self.settings)
 
-    def start(self, name: str) -> None:
-        """Start one part: `mailbox`, `prefect` or `engine`."""
+    def start(self, name: str, *command: str, **more: str) -> None:
+        """Start one part: `mailbox`, `prefect` or `engine`; otherwise with this command of the interpreter, these settings."""
         modules = {
             "mailbox": "deployments.mailbox",
             "prefect": "deployments.prefect_server",
             "engine": "deployments.engine",
         }
-        arguments = [sys.executable, "-m", modules[name]]
+        arguments = [sys.executable, *(command or ("-m", modules[name]))]
         if name == "mailbox":
             arguments += ["--port", self.environment["SHIXIANG_MAILBOX_PORT"], "--home", str(self.home)]
         with (self.home / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(
-                arguments, cwd=ROOT, env={**os.environ, **self.environment}, stdout=log, stderr=log
+                arguments, cwd=ROOT, env={**os.environ, **self.environment, **more}, stdout=log, stderr=log
             )
 
     def up(self) -> None:

@@ -7,7 +7,10 @@ import inspect
 import prefect
 import prefect._flow_run_suspension as suspension
 import prefect.flow_engine
+import pytest
+from prefect.workers.base import BaseWorker
 
+from deployments import prefect_private
 from deployments.prefect_private import NAME
 
 
@@ -20,6 +23,35 @@ def test_the_observer_of_suspensions_stands_where_the_engine_switches_it_off() -
     used = inspect.getsource(prefect.flow_engine)
     assert f"{NAME}(" in used
     assert list(inspect.signature(getattr(suspension, NAME)).parameters)[:2] == ["flow_run_id", "suspension_request"]
+
+
+def test_the_lean_way_fits_the_prefect_that_is_installed() -> None:
+    assert prefect_private.unfit() == ""
+
+
+def test_prefects_worker_calls_what_the_lean_way_overrides_as_the_lean_way_expects() -> None:
+    taken = inspect.getsource(BaseWorker._submit_scheduled_flow_runs)
+    assert "self._submitting_flow_run_ids.add(flow_run.id)" in taken
+    assert "self._runs_task_group.start_soon(\n                    self._submit_run,\n" in taken
+    claim = inspect.getsource(BaseWorker._propose_pending_state)
+    assert "except Abort" in claim and "except Exception" in claim, "a refused claim must not raise"
+
+
+@pytest.mark.parametrize("name", [*prefect_private.METHODS])
+def test_a_method_that_changed_is_found_and_named(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def other(self: object, run_id: str, more: int) -> None: ...
+
+    monkeypatch.setattr(BaseWorker, name, other)
+    assert prefect_private.unfit() == f"BaseWorker.{name}"
+    monkeypatch.delattr(BaseWorker, name)
+    assert prefect_private.unfit() == f"BaseWorker.{name}"
+
+
+def test_another_version_and_a_field_that_is_gone_are_found_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prefect_private, "FIELDS", (*prefect_private.FIELDS, "_gone"))
+    assert prefect_private.unfit() == "BaseWorker._gone"
+    monkeypatch.setattr(prefect, "__version__", "3.9.0")
+    assert prefect_private.unfit() == "version 3.9.0, proved with 3.8.8"
 
 
 def test_prefects_sqlite_transactions_can_be_begun_as_writers() -> None:
