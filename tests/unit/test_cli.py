@@ -9,7 +9,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -154,10 +153,15 @@ def test_loading_and_starting_import_no_prefect(loaded: Path) -> None:
 
 @pytest.mark.parametrize("words", [["--help"], ["items", "list"], ["people", "list"], ["change", "list"]], ids=" ".join)
 def test_help_and_short_reads_start_within_half_a_second(loaded: Path, words: list[str]) -> None:
+    if os.getloadavg()[0] > (os.cpu_count() or 1) + 1:
+        pytest.skip("the machine is busy with other work: a start cannot be timed")
+
     def once() -> float:
-        start = time.perf_counter()
+        # The processor's time, not the wall's: what else the machine does is none of its doing.
+        before = os.times()
         assert process(loaded, str(SHIXIANG), *words).returncode == 0
-        return time.perf_counter() - start
+        after = os.times()
+        return after.children_user + after.children_system - before.children_user - before.children_system
 
     assert min(once() for _ in range(3)) < 0.5
 
