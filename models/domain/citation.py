@@ -1,7 +1,8 @@
-"""Citations of laws in the text of a legal basis (设定依据): which law, which version, which article.
+"""Citations of laws in the text of a legal basis (设定依据): which law, which version, which articles.
 
-First version: titles, brackets, articles with paragraph (款), item (项), subitem (目), lists and ranges, annexes and the
-quoted text. Short forms (同法, 《条例》) are returned as written and not resolved here. All scans are linear.
+Titles, brackets with document number and dates, articles with paragraph (款), item (项), subitem (目), lists and ranges,
+annexes, the quoted text; short forms (《条例》, 同法) are traced to the full citation they can only mean. What was not
+understood is returned as `rest`, never guessed. All scans are linear in the length of the text.
 """
 
 from __future__ import annotations
@@ -80,29 +81,68 @@ _LEGAL_END: Final = re.compile(
 )
 
 
-class Citation(BaseModel):
-    """One cited place of one law; a law without an article is one citation with `article` None.
-
-    `title` is as written, without white space; `span` are the character places in the text read; for the first place
-    of a law it begins at its tag or title, for further places at the place itself.
-    """
+class Place(BaseModel):
+    """One cited place of a law; `to_article` where it is a range of articles. `sub` is 1 for 第X条之一."""
 
     model_config = ConfigDict(frozen=True)
 
-    title: str
-    edition_on: date | None = None
     article: int | None = None
     sub: int | None = None
     paragraph: int | None = None
     item: int | None = None
     subitem: int | None = None
     to_article: int | None = None
+
+
+class Annex(BaseModel):
+    """An annex as it is numbered (附件2 is "2"; "" where it has no number) with the item cited of it."""
+
+    model_config = ConfigDict(frozen=True)
+
     annex: str | None = None
-    quoted: str | None = None
-    paren: str | None = None
-    level_tag: str | None = None
+    item: int | None = None
+
+
+class Citation(BaseModel):
+    """One mention of a law with its places; a law cited as a whole has none.
+
+    `title` is as written, without white space; `resolved_from` the full title that a short form (or a line that begins
+    with 第八条) means, None where it means more than one. `doc_no` is the first document number of the bracket with all
+    its issuers; `edition_on` the last day of passing or amending named there, `amended_on` that of amending, `edition_year`
+    a year without a day. `span` are the character places in the text read, from the tag or title to the last place;
+    `rest` the words after it that were not understood.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    title: str
     is_legal_basis: bool = True
+    level_tag: str | None = None
+    paren: str | None = None
+    doc_no: str | None = None
+    edition_on: date | None = None
+    amended_on: date | None = None
+    edition_year: int | None = None
+    articles: tuple[Place, ...] = ()
+    annex: Annex | None = None
+    quoted: str | None = None
+    rest: str | None = None
+    resolved_from: str | None = None
     span: tuple[int, int]
+
+    @property
+    def full_title(self) -> str:
+        """The title it means: a short form's full one where that is known."""
+        return self.resolved_from or self.title
+
+
+class Reading(BaseModel):
+    """What a text cites, and the words before the first citation that were not understood."""
+
+    model_config = ConfigDict(frozen=True)
+
+    citations: tuple[Citation, ...]
+    rest: str | None = None
 
 
 class _Head(NamedTuple):
