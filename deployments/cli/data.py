@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
@@ -131,20 +133,49 @@ def law_list(as_json: Json = False) -> None:
         say(f"《{law['title']}》 {'、'.join(law['editions'])}")
 
 
-def law_cite(text: Annotated[str, typer.Argument(help="含有引用的文字")], as_json: Json = False) -> None:
-    """识别文字中引用的法规条款。Read the citations in a text.
+def law_cite(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="文本文件，每行一段依据；- 表示标准输入")],
+    as_json: Json = False,
+) -> None:
+    """识别每行文字中引用的法规条款，并在法规库中查找。Read the citations in each line of a text.
 
     \b
-    例 Example: shixiang law cite '《中华人民共和国食品安全法》第三十五条第一款'
+    例 Example: echo '《中华人民共和国食品安全法》第三十五条第一款' | shixiang law cite - --json
     """
-    from models.domain.citation import format_citation, parse_citations
+    from models.domain.citation import citation_json, format_citation, read_citations
+    from models.domain.law_titles import Library
+    from models.store import quick
 
-    found = parse_citations(text)
-    if as_json:
-        say_json([{"text": format_citation(one), **one.model_dump(mode="json")} for one in found])
-        return
-    for one in found:
-        say(format_citation(one))
+    lines = _lines(file)
+    with quick.reading(settings().business_url) as read:
+        library = Library(law["title"] for law in quick.laws(read))
+    for line in lines:
+        reading = read_citations(line)
+        if not as_json:
+            for one in reading.citations:
+                say(format_citation(one) + ("" if one.is_legal_basis else "（不是法律依据）"))
+            continue
+        found = []
+        for one in reading.citations:
+            resolved = library.resolve(one.full_title)
+            found.append({**citation_json(one), **resolved.model_dump(mode="json")})
+        print(json.dumps({"text": line, "citations": found, "rest": reading.rest}, ensure_ascii=False))
+
+
+def _lines(file: str) -> list[str]:
+    """The lines of a text file or of the standard input. Raises Unusable file_unreadable."""
+    from models.domain.errors import Unusable
+
+    try:
+        data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        text = data.decode("utf-8-sig")
+    except OSError as error:
+        message = f"文件 {file} 打不开：{error.strerror}。要识别一段文字，请用 - 从标准输入传入。"
+        raise Unusable("file_unreadable", message, file=file) from error
+    except UnicodeDecodeError as error:
+        message = f"文件 {file} 第 {data[: error.start].count(10) + 1} 行不是 UTF-8 编码，请另存为 UTF-8 后再试。"
+        raise Unusable("file_unreadable", message, file=file) from error
+    return text.removesuffix("\n").replace("\r\n", "\n").split("\n") if text else []
 
 
 Law = Annotated[str, typer.Argument(help="法规名称")]

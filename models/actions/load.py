@@ -24,7 +24,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, and_, bindparam, delete, func, insert, select, update
 
-from models.domain.citation import parse_citations
+from models.domain.citation import Place, format_annex, read_citations
 from models.domain.codes import is_blank_placeholder
 from models.domain.content import BasisContent, ItemContent, content_hash
 from models.domain.errors import BadInput, Refusal, Unusable
@@ -562,24 +562,25 @@ def _drawn(read: ReadRow[ItemRow]) -> _Drawn:
     if row is None or not row.basis_text:
         return _Drawn(read, () if row is None else row.bases)
     bases, ranges = list(row.bases), []
-    for citation in parse_citations(row.basis_text):
+    for citation in read_citations(row.basis_text).citations:
         if not citation.is_legal_basis:
             continue
-        bases.append(
-            BasisContent(
-                law=citation.title,
-                edition=citation.edition_on,
-                article=citation.article,
-                sub=citation.sub,
-                paragraph=citation.paragraph,
-                item=citation.item,
-                subitem=citation.subitem,
-                annex=citation.annex,
-                quoted=citation.quoted,
+        for place in citation.articles or (Place(),):
+            bases.append(
+                BasisContent(
+                    law=citation.full_title,
+                    edition=citation.edition_on,
+                    article=place.article,
+                    sub=place.sub,
+                    paragraph=place.paragraph,
+                    item=place.item,
+                    subitem=place.subitem,
+                    annex=None if citation.annex is None else format_annex(citation.annex),
+                    quoted=citation.quoted,
+                )
             )
-        )
-        if citation.to_article is not None:
-            ranges.append((len(bases), citation.to_article))
+            if place.to_article is not None:
+                ranges.append((len(bases), place.to_article))
     problems = () if bases else (warned(row.row, "设定和实施依据", "没有识别出法律法规及其条款，依据按原文保留"),)
     return _Drawn(read, tuple(bases), tuple(ranges), problems)
 

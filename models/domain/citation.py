@@ -8,11 +8,10 @@ understood is returned as `rest`, never guessed. All scans are linear in the len
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from datetime import date
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
-
-from pydantic import BaseModel, ConfigDict
 
 from models.domain.law_text import header_events
 from models.domain.numerals import NUMERAL_CHARS, chinese_to_int, int_to_chinese
@@ -20,8 +19,14 @@ from models.domain.numerals import NUMERAL_CHARS, chinese_to_int, int_to_chinese
 MAX_WRITTEN_OUT: Final = 50
 """A range of paragraphs or items (第一项至第三项) is written out up to this length."""
 
+MAX_TITLE: Final = 300
+"""A pair of title marks further apart (in characters) names no law."""
+
+MAX_BRACKET: Final = 4000
+"""A bracket after a title that is longer explains nothing about the law."""
+
 _N: Final = f"[{NUMERAL_CHARS}]"
-_WS: Final = r"[ \t\u3000\u00a0\u200b\r]"
+_WS: Final = r"[ \t\u3000\u00a0\u200b\ufeff\r]"
 _NUMBERS: Final = (
     rf"(?:{_N}{{1,12}}+(?:[、,，]{_N}{{1,12}}+)*+|(?:[（(]{_WS}*+{_N}{{1,4}}+{_WS}*+[）)](?:[、,，](?=[（(]))?+)++)"
 )
@@ -29,13 +34,49 @@ _PLACE: Final = re.compile(
     rf"(?P<mark>第?){_WS}*+(?P<numbers>{_NUMBERS}){_WS}*+(?P<unit>条|款|项|目)(?:之(?P<sub>{_N}{{1,3}}+)(?!{_N}*[条款项目]))?"
 )
 _JOINT: Final = re.compile(rf"{_WS}*+(?P<word>、|，|,|以及|及|和|与|或者|或|至|到|—+|－|～|-){_WS}*+")
-_RANGE_WORDS: Final = frozenset("至到－～-—")
+_RANGE_WORDS: Final = frozenset("至到～－-—")
 _ANNEX: Final = re.compile(
-    rf"附(?:件|表|录){_WS}*(?:{_N}{{1,4}})?(?:《[^《》\n]{{1,200}}》)?{_WS}*(?:第{_WS}*{_N}{{1,9}}{_WS}*(?:项|条|号))?"
+    rf"附(?:件|表|录){_WS}*+(?P<no>{_N}{{1,4}}+)?+(?:《[^《》\n]{{1,200}}+》)?+(?:中|的|所列)?+{_WS}*+"
+    rf"(?:第{_WS}*+(?P<item>{_N}{{1,9}}+){_WS}*+(?:项|条|号))?"
 )
-_TAG: Final = re.compile(r"【(?P<tag>[^【】\n]{1,20})】[ \t\u3000]*$")
-_NUMBERING: Final = rf"(?:[（(]?{_N}{{1,4}}[）)]|{_N}{{1,4}}[.．、])?"
-_LINE_PLACE: Final = re.compile(rf"{_WS}*第{_WS}*{_N}{{1,12}}{_WS}*条")
+_TAG: Final = re.compile(r"[【\[［](?P<tag>[^【】\[\]［］\n]{1,20})[】\]］][ \t\u3000]*$")
+_NUMBERING: Final = rf"(?:[（(]?{_N}{{1,4}}+[）)]|{_N}{{1,4}}+[.．、])?+"
+_LINE_PLACE: Final = re.compile(rf"{_WS}*+第{_WS}*+{_N}{{1,12}}+{_WS}*+条")
+_BLANKS: Final = re.compile(rf"{_WS}*+")
+_LINE_GAP: Final = re.compile(r"[ \t\u3000]*+\r?+\n?+[ \t\u3000]*+")
+_ONE_LINE_GAP: Final = re.compile(r"[ \t\u3000\u00a0\r]*+\n?+[ \t\u3000\u00a0\r]*+")
+_SAYS: Final = re.compile(rf"(?:的?规定|明确|要求)?(?={_WS}*+[：:“])")
+_COLON: Final = re.compile(rf"{_WS}*+[：:]?+{_WS}*+\n?+{_WS}*+(?=“)|{_WS}*+[：:]{_WS}*+")
+_LAW_AT: Final = re.compile(rf"{_WS}*+{_NUMBERING}{_WS}*+(?:【[^【】\n]{{1,20}}+】)?+[ \t\u3000]*+(?=《)")
+_NEXT_LAW: Final = re.compile(rf"{_NUMBERING}{_WS}*+(?:【[^【】\n]{{1,20}}】|《)")
+_OPENS_LINE: Final = re.compile(r"[\s\"“]*+(?:[（(]?\d+[）).、．])?+[\s\"“]*+")
+_WHITE: Final = re.compile(r"[\s\u200b\ufeff]+")
+_GENERIC: Final = ("条例", "办法", "规定", "细则", "决定", "规则", "意见", "通知", "法")
+"""The words a short form may consist of: 《条例》, 同法, 该办法."""
+_STOP: Final = re.compile(rf"[《（(\n]|[同该](?:{'|'.join(_GENERIC)})(?={_WS}*+第)")
+_CALLED: Final = re.compile(r"以下(?:简称|统称|称)[：:]?[《“\"]?([^《》“”\"，,；;（）()]{1,40})")
+_FILLER: Final = re.compile(
+    r"(?:<br\s*+/?+>|国务院(?:办公厅)?+|[\u4e00-\u9fff]{1,12}?(?:部|委员会|总局|局|署|人民政府)(?=[《\W]|\Z)|根据|依据|依照|按照|参照|以及|及其|或者|同时|其中|主要|设定|法律|法规|规章|现行|有关|相关|规定|办理|执行|实施|制定|等|的"
+    r"|和|及|与|或|[一二三四五六七八九十]{1,3}[、.．]|[（(][一二三四五六七八九十\d]{1,3}[）)]|\d{1,3}[、.．)）]?|[^\w])*+"
+)
+_EDGES: Final = " \t\r\n\u3000\u00a0\u200b\ufeff，,。；;、：:"
+_NAMES_EDITION: Final = re.compile(r"通过|公布|发布|颁布|批准|修正|修订|修改|令|公告")
+_NAMES_AMENDMENT: Final = re.compile(r"修正|修订|修改")
+_YEAR: Final = re.compile(r"(?<!\d)(\d{4})\s*年?\s*(?:第[一二三四五六七八九十]次)?\s*(?:修正|修订|修改|文本|版)")
+_Y4: Final = r"[0-9０-９〇零一二三四五六七八九]{4}"
+_NUMBER_OF_ORDER: Final = re.compile(
+    rf"(?:令|公告|通告)\s*+(?:{_Y4}\s*年\s*)?(?:第\s*)?{_N}{{1,8}}+\s*号|第\s*{_N}{{1,8}}+\s*号\s*(?:令|公告|通告)"
+)
+_NUMBER_OF_DOCUMENT: Final = re.compile(
+    rf"[\u4e00-\u9fff]{{1,15}}+\s?[〔［\[(（【]\s*{_Y4}\s*[〕］\])）】]\s*(?:第\s*)?{_N}{{1,6}}+\s*号"
+)
+_BEFORE_ISSUER: Final = re.compile(
+    r"[，,；;。：:》\n]|[\d０-９]\s*[年月日]|(?:通过|批准|发布|公布|颁布|修订|修正|修改|施行|同意)(?=\s)|根据|依据|依照"
+)
+_DOC_NO: Final = re.compile(
+    rf"[\u4e00-\u9fff]{{1,15}}+[〔［\[【]\s*{_Y4}\s*[〕］\]】]\s*(?:第\s*)?{_N}{{1,6}}+\s*号"
+    rf"|[\u4e00-\u9fff]{{1,20}}?(?:令|公告)\s*(?:{_Y4}\s*年\s*)?第\s*{_N}{{1,8}}+\s*号"
+)
 _NOT_QUOTED: Final = (
     "的",
     "规定",
@@ -71,6 +112,7 @@ _NOT_QUOTED: Final = (
     "明确",
     "作出",
 )
+_NO_QUOTATION: Final = frozenset(("", *"，,、；;。《"))
 _BRACKETS: Final = re.compile(r"[《》（()）“”\n]")
 _FORM: Final = re.compile(
     r"(?:证|证书|证明|执照|凭证|登记表|申请表|报名表|审批表|序列表|表|目录|名录|记录|保险|申请书|报告书|通知书|承诺书)$"
@@ -81,10 +123,8 @@ _LEGAL_END: Final = re.compile(
 )
 
 
-class Place(BaseModel):
+class Place(NamedTuple):
     """One cited place of a law; `to_article` where it is a range of articles. `sub` is 1 for 第X条之一."""
-
-    model_config = ConfigDict(frozen=True)
 
     article: int | None = None
     sub: int | None = None
@@ -94,16 +134,15 @@ class Place(BaseModel):
     to_article: int | None = None
 
 
-class Annex(BaseModel):
+class Annex(NamedTuple):
     """An annex as it is numbered (附件2 is "2"; "" where it has no number) with the item cited of it."""
-
-    model_config = ConfigDict(frozen=True)
 
     annex: str | None = None
     item: int | None = None
 
 
-class Citation(BaseModel):
+@dataclass(frozen=True, slots=True)
+class Citation:
     """One mention of a law with its places; a law cited as a whole has none.
 
     `title` is as written, without white space; `resolved_from` the full title that a short form (or a line that begins
@@ -113,9 +152,8 @@ class Citation(BaseModel):
     `rest` the words after it that were not understood.
     """
 
-    model_config = ConfigDict(frozen=True)
-
     title: str
+    span: tuple[int, int]
     is_legal_basis: bool = True
     level_tag: str | None = None
     paren: str | None = None
@@ -128,7 +166,6 @@ class Citation(BaseModel):
     quoted: str | None = None
     rest: str | None = None
     resolved_from: str | None = None
-    span: tuple[int, int]
 
     @property
     def full_title(self) -> str:
@@ -136,32 +173,30 @@ class Citation(BaseModel):
         return self.resolved_from or self.title
 
 
-class Reading(BaseModel):
+@dataclass(frozen=True, slots=True)
+class Reading:
     """What a text cites, and the words before the first citation that were not understood."""
-
-    model_config = ConfigDict(frozen=True)
 
     citations: tuple[Citation, ...]
     rest: str | None = None
 
 
 class _Head(NamedTuple):
-    """A law named in the text: its title and bracket, from the tag or 《 to the end of the bracket."""
+    """A law named in the text: its title and bracket, from the tag or 《 to the end of the bracket or number."""
 
     title: str
-    paren: str | None
+    bracket: tuple[int, int] | None
     tag: str | None
+    doc_no: str | None
     start: int
     end: int
+    resolved_from: str | None = None
 
 
-class _Place(NamedTuple):
-    article: int | None
-    sub: int | None
-    paragraph: int | None
-    item: int | None
-    subitem: int | None
-    to_article: int | None
+class _Found(NamedTuple):
+    """A place as read, with where it stands in the text."""
+
+    place: Place
     start: int
     end: int
 
@@ -174,9 +209,12 @@ class _Pairs(NamedTuple):
     quotes: dict[int, int]
 
 
-def parse_citations(text: str) -> list[Citation]:
-    """The citations in `text`, in their order. Titles inside quoted articles and inside brackets are none of their own."""
-    return list(_Parser(text).run())
+def read_citations(text: str) -> Reading:
+    """The citations in `text`, in their order. Titles inside quoted articles and inside brackets are none of their own.
+
+    Never raises, whatever the text; time grows with its length.
+    """
+    return _Parser(text).read()
 
 
 def rank(title: str) -> int:
@@ -212,19 +250,54 @@ _LOCAL: Final = re.compile(
 )
 
 
-def format_citation(citation: Citation) -> str:
-    """《…》第三十五条第一款第三项, 第四十六条至第四十八条, 第一百二十条之一; 目 in Arabic digits, annex as printed."""
-    inner = citation.title.replace("《", "〈").replace("》", "〉").replace("<", "〈").replace(">", "〉")
-    words = [f"《{inner}》"]
-    if citation.article is not None:
-        words.append(f"第{int_to_chinese(citation.article)}条")
-        words.append(f"之{int_to_chinese(citation.sub)}" if citation.sub else "")
-    words.append(f"第{int_to_chinese(citation.paragraph)}款" if citation.paragraph is not None else "")
-    words.append(f"第{int_to_chinese(citation.item)}项" if citation.item is not None else "")
-    words.append(f"第{citation.subitem}目" if citation.subitem is not None else "")
-    words.append(f"至第{int_to_chinese(citation.to_article)}条" if citation.to_article is not None else "")
-    words.append(citation.annex or "")
+def local_prefix(title: str) -> str:
+    """The place a title begins with (上海市, 辽宁省), "" for a national one."""
+    found = _LOCAL.match(title)
+    return found[0] if found else ""
+
+
+def citation_json(citation: Citation) -> dict[str, Any]:
+    """A citation as other programs read it; every key is there, null (or empty) where there is none."""
+    return {
+        "is_legal_basis": citation.is_legal_basis,
+        "level_tag": citation.level_tag,
+        "title": citation.title,
+        "paren": citation.paren,
+        "doc_no": citation.doc_no,
+        "amended_on": None if citation.amended_on is None else citation.amended_on.isoformat(),
+        "edition_year": citation.edition_year,
+        "articles": [place._asdict() for place in citation.articles],
+        "annex": None if citation.annex is None else citation.annex._asdict(),
+        "quoted": citation.quoted,
+        "rest": citation.rest,
+        "span": list(citation.span),
+        "resolved_from": citation.resolved_from,
+    }
+
+
+def format_place(place: Place) -> str:
+    """第三十五条第一款第三项, 第四十六条至第四十八条, 第一百二十条之一; 目 in Arabic digits."""
+    if place.article is None:
+        return ""
+    words = [f"第{int_to_chinese(place.article)}条"]
+    words.append(f"之{int_to_chinese(place.sub)}" if place.sub else "")
+    words.append(f"第{int_to_chinese(place.paragraph)}款" if place.paragraph is not None else "")
+    words.append(f"第{int_to_chinese(place.item)}项" if place.item is not None else "")
+    words.append(f"第{place.subitem}目" if place.subitem is not None else "")
+    words.append(f"至第{int_to_chinese(place.to_article)}条" if place.to_article is not None else "")
     return "".join(words)
+
+
+def format_annex(annex: Annex) -> str:
+    """附件2第37项, 附件第193项, 附件."""
+    return f"附件{annex.annex or ''}" + ("" if annex.item is None else f"第{annex.item}项")
+
+
+def format_citation(citation: Citation) -> str:
+    """《…》第五条、第七条第二款, 《…》附件2第37项; a short form with the title it means."""
+    inner = citation.full_title.replace("《", "〈").replace("》", "〉").replace("<", "〈").replace(">", "〉")
+    annex = "" if citation.annex is None else format_annex(citation.annex)
+    return f"《{inner}》" + "、".join(format_place(place) for place in citation.articles) + annex
 
 
 class _Parser:
@@ -234,29 +307,52 @@ class _Parser:
         self.text = text
         self.pairs = _paired(text)
         self.law: _Head | None = None
-        self.stops = re.compile(r"[《（(\n]")
+        self.known: dict[str, str | None] = {}  # short forms that were introduced, None where two laws share one
+        self.ending: dict[str, set[str]] = {}  # full titles by the generic word they end with
+        self.last_title: str | None = None
+        self.found: list[Citation] = []
+        self.rest: str | None = None
+        self.unclear = False  # something before was not understood: a short form might mean what stands there
+        self.understood = 0  # everything before this place is accounted for
 
-    def run(self) -> Iterator[Citation]:
+    def read(self) -> Reading:
         at = 0
-        if self._is_line_place(0):
-            at = 0  # articles before any title belong to no law that is named here
-        while (mark := self.stops.search(self.text, at)) is not None:
-            here = mark.start()
-            char = self.text[here]
-            if char == "\n":
-                at = here + 1
-                if self.law is not None and self._is_line_place(at):
-                    found, at = self._read(self.law, at, further=True)
-                    yield from found
-            elif char in "（(":
-                # Titles inside a bracket that follows no title: not citations of their own.
-                at = self.pairs.rounds.get(here, here) + 1 if self._bracket_explains(here) else here + 1
-            elif (head := self._head(here)) is not None:
-                self.law = head
-                found, at = self._read(head, head.end, further=False)
-                yield from found
-            else:
-                at = here + 1
+        while (mark := _STOP.search(self.text, at)) is not None:
+            at = self._at(mark)
+        self._leave(len(self.text))
+        return Reading(citations=tuple(self.found), rest=self.rest)
+
+    def _at(self, mark: re.Match[str]) -> int:
+        """Read what begins here; where reading goes on."""
+        here = mark.start()
+        char = self.text[here]
+        if char == "\n":
+            if self.law is not None and self._is_line_place(here + 1):
+                return self._take(self.law._replace(resolved_from=self.law.resolved_from or self.law.title), here + 1)
+            return here + 1
+        if char in "（(":
+            # Titles inside a bracket that follows no title: not citations of their own.
+            return self.pairs.rounds.get(here, here) + 1 if self._bracket_explains(here) else here + 1
+        head = self._head(here) if char == "《" else self._pronoun(mark)
+        if head is None:
+            return here + 1
+        self._leave(head.start)
+        if char == "《":
+            head = head._replace(resolved_from=self._short_form(head.title))
+        self.law = head
+        return self._take(head, head.end)
+
+    def _leave(self, to: int) -> None:
+        """What lies between the last citation and this place was not understood, if it says anything."""
+        words = self.text[self.understood : to].strip(_EDGES)
+        self.understood = max(self.understood, to)
+        if not words or _FILLER.fullmatch(words):
+            return
+        self.unclear = True
+        if self.found:
+            self.found[-1] = replace(self.found[-1], rest=words)
+        else:
+            self.rest = words
 
     def _bracket_explains(self, at: int) -> bool:
         """A bracket after words, not a numbering （一） and not one that opens a line and holds the citation itself."""
@@ -266,64 +362,120 @@ class _Parser:
 
     def _head(self, at: int) -> _Head | None:
         close = self.pairs.titles.get(at)
-        title = "" if close is None else re.sub(r"[\s\u200b\ufeff]+", "", self.text[at + 1 : close])
-        if close is None or not title:
+        if close is None or close - at > MAX_TITLE or not (title := _WHITE.sub("", self.text[at + 1 : close])):
             return None
         tag = _TAG.search(self.text, max(0, at - 30), at)
-        end, paren = close + 1, None
-        after = self._skip(end, r"[ \t\u3000]*\r?\n?[ \t\u3000]*")
+        end, bracket, doc_no = close + 1, None, None
+        after = self._skip(end, _LINE_GAP)
         closing = self.pairs.rounds.get(after)
-        if closing is not None:
-            paren, end = self.text[after + 1 : closing].strip(), closing + 1
-        return _Head(title, paren, tag["tag"].strip() if tag else None, tag.start() if tag else at, end)
+        if closing is not None and closing - after <= MAX_BRACKET:
+            bracket, end = (after + 1, closing), closing + 1
+        elif (number := _DOC_NO.match(self.text, after)) is not None:
+            doc_no, end = number[0], number.end()
+        return _Head(title, bracket, tag["tag"].strip() if tag else None, doc_no, tag.start() if tag else at, end)
 
-    def _skip(self, at: int, pattern: str) -> int:
-        found = re.compile(pattern).match(self.text, at)
-        return found.end() if found else at
+    def _pronoun(self, mark: re.Match[str]) -> _Head | None:
+        """同法, 该条例 before a place: the law named last, or the only one it can mean."""
+        word = mark[0]
+        ends = word[1:]
+        means = None
+        if not self.unclear:
+            named_last = word[0] == "同" and self.last_title is not None and _core(self.last_title).endswith(ends)
+            means = self.last_title if named_last else self._only(ends)
+        return _Head(word, None, None, None, mark.start(), mark.end(), means)
 
-    def _read(self, head: _Head, at: int, further: bool) -> tuple[list[Citation], int]:
-        """The places after a title (or at the beginning of a line), with the quotation that follows them."""
-        start = self._skip(at, r"[ \t\u3000\u00a0\r]*\n?[ \t\u3000\u00a0\r]*")
+    def _short_form(self, title: str) -> str | None:
+        """The full title a short one means: the one it was introduced for (以下简称), or the only one that ends so."""
+        if title in self.known:
+            return self.known[title]
+        return None if title not in _GENERIC or self.unclear else self._only(title)
+
+    def _only(self, ends: str) -> str | None:
+        """The single full title named so far that ends with these words."""
+        fitting = self.ending.get(ends, set())
+        return next(iter(fitting)) if len(fitting) == 1 else None
+
+    def _take(self, head: _Head, at: int) -> int:
+        """Record the citation whose places begin here, with the quotation that follows; where reading goes on."""
+        further = at != head.end
+        start = self._skip(at, _ONE_LINE_GAP)
         annex, end = self._annex(start)
-        places: list[_Place] = []
+        places: list[_Found] = []
         if annex is None:
             places, end = self._places(start)
+            if places:
+                annex, end = self._annex_after(end)
         if not places and annex is None:
             end = at
-        quoted, after = self._quotation(head, at, end, bool(places or annex), further)
-        first = head.start if not further else (places[0].start if places else at)
-        common: dict[str, Any] = {
-            "title": head.title,
-            "edition_on": _edition(head.paren),
-            "paren": head.paren,
-            "level_tag": head.tag,
-            "is_legal_basis": _is_basis(head.title),
-            "quoted": quoted,
-            "annex": annex,
-        }
-        if not places:
-            return [Citation(**common, span=(first, end))], max(after, end, at)
-        found = []
-        for index, place in enumerate(places):
-            span = (first if index == 0 else place.start, place.end)
-            found.append(Citation(**common, **place._asdict() | {"start": None, "end": None}, span=span))
-        return found, max(after, end, at)
+        quoted, after = self._quotation(head, end, bool(places or annex), further)
+        first = head.start if not further else places[0].start if places else at
+        self._leave(first)
+        paren = None if head.bracket is None or further else self.text[slice(*head.bracket)].strip()
+        self.found.append(
+            Citation(
+                title=head.title,
+                is_legal_basis=_is_basis(head.resolved_from or head.title),
+                level_tag=None if further else head.tag,
+                paren=paren,
+                doc_no=document_number(paren) if paren else head.doc_no,
+                edition_on=_dated(paren, _NAMES_EDITION),
+                amended_on=_dated(paren, _NAMES_AMENDMENT),
+                edition_year=_year(paren) or _year(head.title),
+                articles=tuple(found.place for found in places),
+                annex=annex,
+                quoted=quoted,
+                resolved_from=head.resolved_from,
+                span=(first, end),
+            )
+        )
+        if head.resolved_from is None and head.title not in _GENERIC and not _is_pronoun(head.title):
+            self._name(head.title, paren)
+        self.understood = max(after, end, at)
+        return self.understood
 
-    def _annex(self, at: int) -> tuple[str | None, int]:
+    def _name(self, title: str, paren: str | None) -> None:
+        """A full title: what its short forms mean from here on, （以下简称《条例》） among them."""
+        self.last_title = title
+        core = _core(title)
+        for word in _GENERIC:
+            if core.endswith(word):
+                self.ending.setdefault(word, set()).add(title)
+        for short in _CALLED.findall(paren or ""):
+            name = _WHITE.sub("", short)
+            # A short form given to two laws means neither for sure.
+            self.known[name] = title if self.known.get(name, title) == title else None
+
+    def _skip(self, at: int, pattern: re.Pattern[str]) -> int:
+        found = pattern.match(self.text, at)
+        return found.end() if found else at
+
+    def _annex(self, at: int) -> tuple[Annex | None, int]:
         found = _ANNEX.match(self.text, at)
         if found is None:
             return None, at
-        return re.sub(r"\s+", "", found[0]), found.end()
+        try:
+            item = chinese_to_int(found["item"]) if found["item"] else None
+        except ValueError:
+            item = None
+        return Annex(annex=found["no"], item=item), found.end()
+
+    def _annex_after(self, at: int) -> tuple[Annex | None, int]:
+        """An annex cited beside articles: 第三条、附件第35项."""
+        if self.text.find("附", at, at + 8) < 0:
+            return None, at
+        joint = _JOINT.match(self.text, at)
+        annex, end = self._annex(joint.end() if joint else at)
+        return annex, end if annex else at
 
     def _is_line_place(self, at: int) -> bool:
         """第八条 at the beginning of a line, followed by a blank, a colon or the end of the line."""
         if _LINE_PLACE.match(self.text, at) is None:
             return False
-        places, end = self._places(self._skip(at, r"[ \t\u3000\u00a0\r]*"))
+        places, end = self._places(self._skip(at, _BLANKS))
         following = self.text[end : end + 1]
         return bool(places) and (following == "" or following in ' \t\u3000\u00a0\r\n：:“"')
 
-    def _places(self, at: int) -> tuple[list[_Place], int]:
+    def _places(self, at: int) -> tuple[list[_Found], int]:
         """The list of places that begins at `at` and where it ends; empty where none begins."""
         reader = _PlaceReader()
         end, joint = at, ""
@@ -334,18 +486,19 @@ class _Parser:
             end = found.end()
             following = _JOINT.match(self.text, end)
             at, joint = (following.end(), following["word"][0]) if following else (end, "")
-        return reader.done(), end
+        return reader.places, end
 
-    def _quotation(self, head: _Head, at: int, end: int, placed: bool, further: bool) -> tuple[str | None, int]:
+    def _quotation(self, head: _Head, end: int, placed: bool, further: bool) -> tuple[str | None, int]:
         """The words quoted after the places (or after the title), and where reading goes on."""
         text = self.text
-        here = self._skip(end, rf"(?:的?规定|明确|要求)?(?={_WS}*[：:“])")
-        here = self._skip(here, rf"{_WS}*[：:]?{_WS}*\n?{_WS}*(?=“)|{_WS}*[：:]{_WS}*")
+        if text[end : end + 1] in _NO_QUOTATION:
+            return None, end
+        here = self._skip(self._skip(end, _SAYS), _COLON)
         if here < len(text) and text[here] == "“" and (close := self.pairs.quotes.get(here)) is not None:
             return text[here + 1 : close].strip(), close + 1
         colon = here > end and text[end:here].strip()[-1:] in ("：", ":")
         blank = text[end : end + 1] in (" ", "\t", "\u3000", "\u00a0")
-        here = self._skip(here, rf"{_WS}*")
+        here = self._skip(here, _BLANKS)
         if not (colon or (placed and self._runs_on(head, end, here, blank, further))):
             return None, end
         stop = self._boundary(here)
@@ -356,11 +509,12 @@ class _Parser:
         text = self.text
         if here >= len(text) or text[here] == "\n" or text.startswith(_NOT_QUOTED, here):
             return False
-        if _PLACE.match(text, here) or _next_law(text, here):
+        if _PLACE.match(text, here) or _NEXT_LAW.match(text, here):
             return False
-        before = text.rfind("\n", 0, head.start) + 1
-        opens_line = further or not re.sub(r"[\s\"“]|^[（(]?\d+[）).、．]", "", text[before : head.start])
-        return blank or opens_line
+        if blank or further:
+            return True
+        before = max(text.rfind("\n", max(0, head.start - 30), head.start) + 1, head.start - 30)
+        return _OPENS_LINE.fullmatch(text, max(0, before), head.start) is not None
 
     def _boundary(self, at: int) -> int:
         """Where an open quotation ends: the next line or sentence that begins another citation, else the end."""
@@ -372,87 +526,81 @@ class _Parser:
                 return found.end()
         return len(self.text)
 
-    def _law_at(self, at: int) -> tuple[_Head | None, int]:
-        start = self._skip(at, rf"{_WS}*{_NUMBERING}{_WS}*(?:【[^【】\n]{{1,20}}】)?[ \t\u3000]*")
-        return (self._head(start), at) if self.text[start : start + 1] == "《" else (None, at)
+    def _law_at(self, at: int) -> _Head | None:
+        found = _LAW_AT.match(self.text, at)
+        head = self._head(found.end()) if found else None
+        return head if head is not None and _is_basis(head.title) else None
 
     def _line_law(self, at: int) -> bool:
         """A new line that names a law: with tag, bracket, place or colon, or alone on its line."""
-        head, _ = self._law_at(at)
-        if head is None or not _is_basis(head.title):
+        head = self._law_at(at)
+        if head is None:
             return False
-        following = self.text[self._skip(head.end, rf"{_WS}*") :][:1]
-        return bool(head.tag or head.paren) or following in ("", "\n", "第", "：", ":", "附", "《")
+        here = self._skip(head.end, _BLANKS)
+        return bool(head.tag or head.bracket or head.doc_no) or self.text[here : here + 1] in ("", *"\n第：:附《")
 
     def _sentence_law(self, at: int) -> bool:
         """In the same line, after a full stop: a law with its place and then the quotation or the next law."""
-        head, _ = self._law_at(at)
-        if head is None or not _is_basis(head.title):
+        head = self._law_at(at)
+        if head is None:
             return False
-        places, end = self._places(self._skip(head.end, rf"{_WS}*"))
+        places, end = self._places(self._skip(head.end, _BLANKS))
         if not places:
             return bool(head.tag)
-        return self.text[end : end + 1] in ("", "：", ":", "“", " ", "\u3000", "\n", "《", "。", "；")
+        return self.text[end : end + 1] in ("", *"：:“ \u3000\n《。；")
 
 
 _SENTENCE_END: Final = re.compile(r"[。”；;]|\n")
-
-
-def _next_law(text: str, at: int) -> bool:
-    return re.compile(rf"{_NUMBERING}{_WS}*(?:【[^【】\n]{{1,20}}】|《)").match(text, at) is not None
+_NUMBER: Final = re.compile(rf"{_N}+")
+_CLOSING: Final = re.compile(r"(?:[（(〔][^（）()〔〕]*[）)〕])+$")
 
 
 class _PlaceReader:
     """Puts 条, 款, 项, 目 together: 第四十七条第二款、第三款 are two places of one article."""
 
     def __init__(self) -> None:
-        self.places: list[_Place] = []
-        self.fresh = False  # the last place may still be narrowed by a 款, 项 or 目 that follows without a joint
-
-    def done(self) -> list[_Place]:
-        return self.places
+        self.places: list[_Found] = []
 
     def take(self, found: re.Match[str], joint: str) -> bool:
         """False where the number cannot be read or does not belong here."""
         try:
-            numbers = [chinese_to_int(part) for part in re.findall(rf"{_N}+", found["numbers"])]
+            numbers = [chinese_to_int(part) for part in _NUMBER.findall(found["numbers"])]
             sub = chinese_to_int(found["sub"]) if found["sub"] else None
         except ValueError:
             return False
-        unit, span = found["unit"], found.span()
+        unit, (start, end) = found["unit"], found.span()
         if joint in _RANGE_WORDS and joint and self.places:
-            return self._range(unit, numbers, sub, span)
+            return self._range(unit, numbers, sub, start, end)
         if unit == "条":
-            self.places += [_Place(n, sub, None, None, None, None, *span) for n in numbers]
+            self.places += [_Found(Place(article=n, sub=sub), start, end) for n in numbers]
             return True
-        if not self.places or self.places[-1].to_article is not None:
+        if not self.places or self.places[-1].place.to_article is not None:
             return False
         last = self.places[-1]
-        narrowed = [_narrowed(last, unit, number, span) for number in numbers]
+        narrowed = [_Found(_narrowed(last.place, unit, number), start, end) for number in numbers]
         if not joint:
             narrowed[0] = narrowed[0]._replace(start=last.start)
             self.places.pop()
         self.places += narrowed
         return True
 
-    def _range(self, unit: str, numbers: list[int], sub: int | None, span: tuple[int, int]) -> bool:
-        last = self.places[-1]
+    def _range(self, unit: str, numbers: list[int], sub: int | None, start: int, end: int) -> bool:
+        last, place = self.places[-1], self.places[-1].place
         if unit == "条":
-            if last.article is None or last.to_article is not None or numbers[0] <= last.article:
+            if place.article is None or place.to_article is not None or numbers[0] <= place.article:
                 return False
-            self.places[-1] = last._replace(to_article=numbers[0], end=span[1])
-            self.places += [_Place(n, sub, None, None, None, None, *span) for n in numbers[1:]]
+            self.places[-1] = _Found(place._replace(to_article=numbers[0]), last.start, end)
+            self.places += [_Found(Place(article=n, sub=sub), start, end) for n in numbers[1:]]
             return True
-        begin = {"款": last.paragraph, "项": last.item, "目": last.subitem}[unit]
+        begin = {"款": place.paragraph, "项": place.item, "目": place.subitem}[unit]
         if begin is None or not 0 < numbers[0] - begin <= MAX_WRITTEN_OUT:
             return False
-        self.places += [_narrowed(last, unit, n, span) for n in range(begin + 1, numbers[0] + 1)]
+        self.places += [_Found(_narrowed(place, unit, n), start, end) for n in range(begin + 1, numbers[0] + 1)]
         return True
 
 
-def _narrowed(last: _Place, unit: str, number: int, span: tuple[int, int]) -> _Place:
+def _narrowed(place: Place, unit: str, number: int) -> Place:
     """The place of the same article (and paragraph, item) with this paragraph, item or subitem."""
-    place = last._replace(start=span[0], end=span[1])
     if unit == "款":
         return place._replace(paragraph=number, item=None, subitem=None)
     if unit == "项":
@@ -460,18 +608,45 @@ def _narrowed(last: _Place, unit: str, number: int, span: tuple[int, int]) -> _P
     return place._replace(subitem=number)
 
 
-def _edition(paren: str | None) -> date | None:
-    """The last date of the bracket that goes with passing, publishing or amending, not with taking effect."""
-    if not paren:
+def document_number(bracket: str) -> str | None:
+    """The first document number of a bracket, with all joint issuers, as written and without the day before it.
+
+    国务院令第412号, 商务部、海关总署公告第50号, 国家税务总局公告2012年第24号, 国发〔2010〕21号.
+    """
+    order, document = _NUMBER_OF_ORDER.search(bracket), _NUMBER_OF_DOCUMENT.search(bracket)
+    if document is not None and (order is None or document.start() < order.start()):
+        return document[0].strip()
+    if order is None:
         return None
-    named = [
-        day
-        for day, words in header_events((paren,))
-        if re.search(r"通过|公布|发布|颁布|批准|修正|修订|修改|令|公告", words)
-    ]
-    return named[-1] if named else None
+    begin = 0
+    for stop in _BEFORE_ISSUER.finditer(bracket, 0, order.start()):
+        begin = stop.end()
+    return bracket[begin : order.end()].strip(_EDGES)
 
 
+@lru_cache(maxsize=4096)
+def _core(title: str) -> str:
+    """A title without its closing brackets: 示例办法（试行） ends with 办法."""
+    return _CLOSING.sub("", title)
+
+
+def _is_pronoun(title: str) -> bool:
+    return title[:1] in "同该" and title[1:] in _GENERIC
+
+
+def _dated(bracket: str | None, named: re.Pattern[str]) -> date | None:
+    """The last date of a bracket that goes with these words, not with taking effect."""
+    days = [day for day, words in header_events((bracket,)) if named.search(words)] if bracket else []
+    return days[-1] if days else None
+
+
+def _year(text: str | None) -> int | None:
+    """The year of an edition that is named without a day: 2018年修正."""
+    found = _YEAR.search(text) if text else None
+    return int(found[1]) if found else None
+
+
+@lru_cache(maxsize=4096)
 def _is_basis(title: str) -> bool:
     """A form, certificate or catalogue in 《》 is no legal basis."""
     return bool(_LEGAL_END.search(title)) or not _FORM.search(title)

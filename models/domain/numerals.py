@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 _DIGITS: Final = {c: n for n, c in enumerate("零一二三四五六七八九")} | {"〇": 0, "○": 0, "两": 2}
@@ -15,6 +16,7 @@ NUMERAL_CHARS: Final = "".join([*_DIGITS, *_UNITS, *_TENS, "万", *_ARABIC])
 MAX_LENGTH: Final = 32
 
 
+@lru_cache(maxsize=4096)
 def chinese_to_int(text: str) -> int:
     """The number that `text` writes; 一百五 is read as 105 (older texts leave the 零 out of article numbers).
 

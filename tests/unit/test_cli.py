@@ -152,18 +152,20 @@ def test_loading_and_starting_import_no_prefect(loaded: Path) -> None:
 
 
 @pytest.mark.parametrize("words", [["--help"], ["items", "list"], ["people", "list"], ["change", "list"]], ids=" ".join)
-def test_help_and_short_reads_start_within_half_a_second(loaded: Path, words: list[str]) -> None:
-    if os.getloadavg()[0] > (os.cpu_count() or 1) + 1:
-        pytest.skip("the machine is busy with other work: a start cannot be timed")
-
-    def once() -> float:
-        # The processor's time, not the wall's: what else the machine does is none of its doing.
-        before = os.times()
-        assert process(loaded, str(SHIXIANG), *words).returncode == 0
-        after = os.times()
-        return after.children_user + after.children_system - before.children_user - before.children_system
-
-    assert min(once() for _ in range(3)) < 0.5
+def test_help_and_short_reads_import_nothing_that_takes_long(loaded: Path, words: list[str]) -> None:
+    # How long they take is measured by `make bench`.
+    slow = {
+        "sqlmodel",
+        "sqlalchemy",
+        "fastapi",
+        "jinja2",
+        "apprise",
+        "rapidfuzz",
+        "numpy",
+        "chinese_calendar",
+        "httpx2",
+    }
+    assert not slow & imported(loaded, *words)
 
 
 @pytest.mark.parametrize(
@@ -176,7 +178,7 @@ def test_help_and_short_reads_start_within_half_a_second(loaded: Path, words: li
 def test_every_command_has_a_help_with_an_example(home: Path, words: list[str]) -> None:
     done = shixiang(home, *words, "--help")
     assert done.returncode == 0
-    assert f"例 Example: shixiang {' '.join(words)}" in done.stdout
+    assert "例 Example: " in done.stdout and f"shixiang {' '.join(words)}" in done.stdout.split("例 Example: ")[1]
 
 
 # --- load ----------------------------------------------------------------------------------------------------------
@@ -272,9 +274,33 @@ def test_an_arrangement_that_was_loaded_moves_the_due_date(home: Path, tmp_path:
     assert answer(home, "calendar", "due", "2026-12-31", "1") == {"due": "2027-01-04", "provisional": False}
 
 
-def test_citations_are_read_from_a_text(home: Path) -> None:
-    [found] = answer(home, "law", "cite", "《中华人民共和国食品安全法》第三十五条第一款")
-    assert (found["title"], found["article"], found["paragraph"]) == ("中华人民共和国食品安全法", 35, 1)
+def test_citations_are_read_line_by_line_and_looked_up_in_the_library(loaded: Path) -> None:
+    text = (
+        "【行政法规】《社会团体登记管理条例》（国务院令第250号）第三条第一款\n《社会团体管理登记条例》\n\n见窗口告示\n"
+    )
+    (loaded.parent / "bases.txt").write_text(text, encoding="utf-8")
+    done = shixiang(loaded, "law", "cite", "bases.txt", "--json")
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [line["text"] for line in lines] == text.removesuffix("\n").split("\n")
+    [[first], [second], [], []] = [line["citations"] for line in lines]
+    assert (first["level_tag"], first["doc_no"], first["law"]) == (
+        "行政法规",
+        "国务院令第250号",
+        "社会团体登记管理条例",
+    )
+    assert first["articles"] == [
+        {"article": 3, "sub": None, "paragraph": 1, "item": None, "subitem": None, "to_article": None}
+    ]
+    assert text[slice(*first["span"])] == "【行政法规】《社会团体登记管理条例》（国务院令第250号）第三条第一款"
+    assert (second["law"], second["candidates"]) == (None, ["社会团体登记管理条例"])
+    assert lines[3]["rest"] == "见窗口告示"
+
+
+def test_a_file_of_bases_that_cannot_be_read_is_refused_with_a_sentence(home: Path) -> None:
+    done = shixiang(home, "law", "cite", "nowhere.txt", "--json")
+    assert (done.returncode, done.stdout) == (2, "") and "nowhere.txt" in done.stderr
+    (home.parent / "gbk.txt").write_bytes("《食品安全法》\n第一条".encode("gbk"))
+    assert "不是 UTF-8" in shixiang(home, "law", "cite", "gbk.txt").stderr
 
 
 def test_two_texts_of_a_law_are_compared_and_their_impact_is_shown(loaded: Path) -> None:

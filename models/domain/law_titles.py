@@ -1,0 +1,72 @@
+"""Which law of the library a cited title means.
+
+Exact in the form for matching (no 中华人民共和国, no white space, no edition in brackets); else the most similar titles are
+named as candidates, never taken: a wrong law costs a department weeks.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict
+from rapidfuzz import fuzz, process
+
+from models.domain.citation import local_prefix
+from models.domain.law_text import canonical_title
+
+SIMILAR: Final = 80.0
+"""Titles above this similarity (rapidfuzz ratio, 0 to 100) are candidates: one wrong character in six is 83."""
+
+MAX_CANDIDATES: Final = 5
+_EDITION: Final = re.compile(r"（[^（）]*\d{4}[^（）]*(?:修正|修订|修改|版|文本|本)?[^（）]*）$")
+_KINDS: Final = (
+    *("实施条例", "实施细则", "实施办法", "实施规定", "暂行条例", "条例", "暂行办法", "办法", "暂行规定", "规定"),
+    *("细则", "决定", "规则", "解释", "通知", "意见", "公告", "法"),
+)
+
+
+class Resolution(BaseModel):
+    """The law of the library a title means for certain, else the titles it may mean, the most similar first."""
+
+    model_config = ConfigDict(frozen=True)
+
+    law: str | None = None
+    candidates: tuple[str, ...] = ()
+
+
+class Library:
+    """The titles of the laws at hand, ready to be asked many times."""
+
+    def __init__(self, titles: Iterable[str]) -> None:
+        self._exact: dict[str, str] = {}
+        for title in titles:
+            self._exact.setdefault(canonical_title(title), title)
+        self._alike: dict[tuple[str, str, bool], list[str]] = {}
+        for canonical in self._exact:
+            self._alike.setdefault(_kind(canonical), []).append(canonical)
+        self._asked: dict[str, Resolution] = {}
+
+    def resolve(self, title: str) -> Resolution:
+        """The law of this title. An implementing rule is never taken for its law, nor a province's law for a national one."""
+        canonical = canonical_title(title)
+        found = self._asked.get(canonical)
+        if found is None:
+            found = self._asked[canonical] = self._resolved(canonical)
+        return found
+
+    def _resolved(self, canonical: str) -> Resolution:
+        for form in (canonical, _EDITION.sub("", canonical)):
+            if (title := self._exact.get(form)) is not None:
+                return Resolution(law=title)
+        alike = self._alike.get(_kind(canonical), [])
+        nearest = process.extract(canonical, alike, scorer=fuzz.ratio, score_cutoff=SIMILAR, limit=MAX_CANDIDATES)
+        return Resolution(candidates=tuple(self._exact[name] for name, _, _ in nearest))
+
+
+def _kind(canonical: str) -> tuple[str, str, bool]:
+    """What two titles must share to be candidates for each other: kind of document, place, and whether it implements a law."""
+    bare = re.sub(r"（[^（）]*）$", "", canonical)
+    kind = next((ending for ending in _KINDS if bare.endswith(ending)), "")
+    return kind, local_prefix(bare), "实施" in bare

@@ -1,0 +1,60 @@
+"""Which law of the library a cited title means."""
+
+from __future__ import annotations
+
+import pytest
+
+from models.domain.law_titles import Library, Resolution
+
+LIBRARY = Library(
+    [
+        "中华人民共和国食品安全法",
+        "中华人民共和国食品安全法实施条例",
+        "辽宁省消防条例",
+        "认证认可条例",
+        "示例市餐饮服务管理条例",
+        "示例市餐饮服务管理办法（试行）",
+        "民事诉讼法",
+        "刑事诉讼法",
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    ("title", "law"),
+    [
+        ("食品安全法", "中华人民共和国食品安全法"),
+        ("中华人民共和国食品安全法", "中华人民共和国食品安全法"),
+        ("食品 安全法", "中华人民共和国食品安全法"),
+        ("食品安全法（2018年修正）", "中华人民共和国食品安全法"),
+        ("食品安全法(2021修正)", "中华人民共和国食品安全法"),
+        ("食品安全法实施条例", "中华人民共和国食品安全法实施条例"),
+        ("示例市餐饮服务管理办法（试行）", "示例市餐饮服务管理办法（试行）"),
+    ],
+)
+def test_a_title_means_the_law_of_that_name(title: str, law: str) -> None:
+    assert LIBRARY.resolve(title) == Resolution(law=law)
+
+
+@pytest.mark.parametrize(
+    ("title", "candidate"),
+    [
+        ("中华人民共和国认证认证条例", "认证认可条例"),
+        ("示例市餐饮服务营理条例", "示例市餐饮服务管理条例"),
+        ("示例市餐饮服务管理办法", "示例市餐饮服务管理办法（试行）"),
+    ],
+)
+def test_a_title_with_wrong_characters_names_candidates_and_no_law(title: str, candidate: str) -> None:
+    assert LIBRARY.resolve(title) == Resolution(candidates=(candidate,))
+
+
+@pytest.mark.parametrize(
+    "title", ["食品安全法实施细则", "消防条例", "吉林省消防条例", "食品安全条例", "行政诉讼法", "公司法", "法", ""]
+)
+def test_another_kind_of_document_or_another_place_is_no_candidate(title: str) -> None:
+    assert LIBRARY.resolve(title) == Resolution()
+
+
+def test_two_laws_that_differ_in_one_character_are_not_taken_for_each_other() -> None:
+    assert LIBRARY.resolve("民事诉讼法").law == "民事诉讼法"
+    assert LIBRARY.resolve("刑事诉讼法").law == "刑事诉讼法"
