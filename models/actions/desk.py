@@ -13,9 +13,10 @@ from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from sqlalchemy import Connection, and_, func, insert, select, update
+from sqlalchemy import Connection, and_, func, insert, select
 
 from models.actions.notices import at_text
+from models.domain.audit import differing_lines
 from models.domain.content import FIELDS, ItemContent, apply_set, changed_fields, fields_for
 from models.domain.errors import BadInput, Conflict, Forbidden, Refusal
 from models.domain.procedure import ProcedureVersion
@@ -25,16 +26,16 @@ from models.domain.vocabulary import STAGE_NAMES, VERDICT_RECORD
 from models.store import office
 from models.store.catalogue import versions_by_id
 from models.store.change import (
-    ADJUSTMENT,
     ASSIGNMENT,
     DECISION,
     DECISION_LINE,
-    PROPOSAL,
     SHEET,
     STEP,
     Case,
     Row,
     Wake,
+    add_proposals,
+    add_rows,
     adjustments_of_step,
     change_row,
     chunks,
@@ -43,6 +44,8 @@ from models.store.change import (
     procedure_body,
     proposals_before_round,
     rows,
+    set_adjustments,
+    set_assignments,
     standing_proposals,
     wake_of,
 )
@@ -530,10 +533,9 @@ class _Hand:
                     "submitted": verdict != "save",
                 }
             )
-            self.connection.execute(
-                update(ADJUSTMENT).where(ADJUSTMENT.c.id == row["id"]).values(revision=revision, declined=declined)
-            )
-        insert_rows(self.connection, PROPOSAL, values)
+            if (revision, declined) != (row["revision"], row["declined"]):
+                set_adjustments(self.case, [row["id"]], revision=revision, declined=declined)
+        add_proposals(self.case, values)
         if said.verdict == "save":
             self.case.log("暂存", who=self.person_id, via=self.via, about=said.assignment, count=len(values))
 
@@ -548,25 +550,24 @@ class _Hand:
 
     def _record(self, assignment: Row, step: Row, said: DecisionIn, members: Sequence[Row]) -> None:
         decision_id = new_id("dec")
-        self.connection.execute(
-            insert(DECISION).values(
-                id=decision_id,
-                change_id=self.case.id,
-                step_id=step["id"],
-                assignment_id=assignment["id"],
-                request_id=self.request,
-                person_id=self.person_id,
-                acting_for_id=assignment["acting_for_id"],
-                verdict=said.verdict,
-                comment=said.comment,
-                revision=said.revision,
-                via=self.via,
-                proof=self.proof,
-                address=self.address,
-                agent=self.agent,
-                at=self.case.now,
-            )
-        )
+        made = {
+            "id": decision_id,
+            "change_id": self.case.id,
+            "step_id": step["id"],
+            "assignment_id": assignment["id"],
+            "request_id": self.request,
+            "person_id": self.person_id,
+            "acting_for_id": assignment["acting_for_id"],
+            "verdict": said.verdict,
+            "comment": said.comment,
+            "revision": said.revision,
+            "via": self.via,
+            "proof": self.proof,
+            "address": self.address,
+            "agent": self.agent,
+            "at": self.case.now,
+        }
+        add_rows(self.case, DECISION, [made])
         lines = []
         for row in members:
             line = said.adjustments.get(row["id"]) or LineIn()
@@ -580,11 +581,8 @@ class _Hand:
                 }
             )
         insert_rows(self.connection, DECISION_LINE, lines)
-        self.connection.execute(
-            update(ASSIGNMENT)
-            .where(ASSIGNMENT.c.id == assignment["id"])
-            .values(state="decided", closed_at=self.case.now)
-        )
+        self.case.became("decision", [decision_id], lines=differing_lines(said.verdict, lines))
+        set_assignments(self.case, [assignment["id"]], state="decided", closed_at=self.case.now)
         self.case.log(
             VERDICT_RECORD[said.verdict],
             who=self.person_id,

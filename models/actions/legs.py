@@ -26,11 +26,12 @@ from models.store import office
 from models.store.change import (
     ADJUSTMENT,
     CHANGE,
-    PROPOSAL,
     SHEET,
     STEP,
     Case,
     Row,
+    add_proposals,
+    add_rows,
     adjustments,
     adjustments_of_step,
     assignments,
@@ -40,7 +41,6 @@ from models.store.change import (
     due_rungs,
     fire_rung,
     fired_rungs,
-    insert_rows,
     moving_sheets,
     procedure_no,
     rows,
@@ -271,6 +271,7 @@ def _in_room(
 def _assess(room: Room) -> None:
     """Find the items concerned and propose an adjustment for each; without any the change closes with the reason."""
     case = room.case
+    case.set(phase="assessing")
     params = {name: value for name, value in case.row["params"].items() if not name.startswith("_")}
     try:
         reach = find_reach(room.connection, read_request(case.row["trigger"], params))
@@ -328,8 +329,8 @@ def _propose(room: Room, found: Sequence[ReachRow]) -> None:
                 "submitted": False,
             }
         )
-    insert_rows(room.connection, ADJUSTMENT, values)
-    insert_rows(room.connection, PROPOSAL, proposals)
+    add_rows(room.case, ADJUSTMENT, values)
+    add_proposals(room.case, proposals)
 
 
 def _close(case: Case, phase: str, reason: str) -> None:
@@ -360,8 +361,8 @@ def _scope(room: Room) -> None:
     out = {key for key, line in decided[0]["lines"].items() if line["verdict"] == "take_out"}
     for adjustment_id in out:
         remark = decided[0]["lines"][adjustment_id]["remark"] or decided[0]["comment"]
-        set_adjustments(room.connection, [adjustment_id], state="removed", reason=remark)
-    set_step(room.connection, step["id"], state="passed", closed_at=case.now)
+        set_adjustments(room.case, [adjustment_id], state="removed", reason=remark)
+    set_step(room.case, step["id"], state="passed", closed_at=case.now)
     drop_rungs(room.connection, [step["id"]])
     cancel(room.connection, step_ids=[step["id"]])
     _confirmed(room, [line for line in lines if line["id"] not in out])
@@ -412,8 +413,8 @@ def _confirmed(room: Room, lines: Sequence[Row]) -> None:
                 "stuck_tries": 0,
             }
         )
-        set_adjustments(room.connection, [member["id"] for member in members], sheet_id=sheet_id, state="drafting")
-    insert_rows(room.connection, SHEET, values)
+        set_adjustments(room.case, [member["id"] for member in members], sheet_id=sheet_id, state="drafting")
+    add_rows(room.case, SHEET, values)
     case.set(phase="running")
     case.log("分单", about=case.row["number"], sheets=len(values), count=len(lines), work=True)
 
@@ -429,7 +430,7 @@ def _move(room: Room, sheet: Row, tally: Tally) -> bool:
     tally.moved.extend(Moved(stage, department, count) for stage, department, count in report.moved)
     tally.opened.extend(Moved(stage, department, count) for stage, department, count in report.opened)
     if sheet["stuck"]:
-        set_sheet(room.connection, sheet["id"], stuck=None, retry_at=None, stuck_tries=0)
+        set_sheet(room.case, sheet["id"], stuck=None, retry_at=None, stuck_tries=0)
     return bool(sheet["state"] == "open")
 
 
@@ -439,7 +440,7 @@ def _stick(room: Room, sheet_id: str, error: BaseException, tally: Tally) -> Non
     reason = error.message if isinstance(error, Refusal) else f"处理出错（{type(error).__name__}）"
     tries = int(sheet["stuck_tries"])
     again = room.case.now + timedelta(minutes=RETRY_MINUTES[min(tries, len(RETRY_MINUTES) - 1)])
-    set_sheet(room.connection, sheet_id, stuck=reason, stuck_tries=tries + 1, retry_at=again)
+    set_sheet(room.case, sheet_id, stuck=reason, stuck_tries=tries + 1, retry_at=again)
     tally.stuck.append(f"{sheet_id}: {type(error).__name__}: {error}")
     room.case.log("处理异常", about=sheet_id, reason=reason, error=type(error).__name__)
     coordinator = room.case.row["coordinator_id"]
@@ -515,6 +516,8 @@ def _finish(room: Room, upto: int, goes_on: bool = False) -> None:
     all_lines = [] if goes_on else adjustments(room.connection, change_id=case.id)
     if case.row["phase"] in {"running", "closing"} and all_lines and all(row["state"] in TERMINAL for row in all_lines):
         published = sum(1 for row in all_lines if row["state"] == "published")
+        if published:
+            case.set(phase="closing")
         _close(case, "closed", f"发布 {published} 项，其余 {len(all_lines) - published} 项不作调整")
         return
     if case.row["consumed_seq"] < upto:

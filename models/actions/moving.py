@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, time
 from typing import Any
 
-from sqlalchemy import insert
-
 from models.actions.opening import Room, open_stage
 from models.domain.deadlines import SHANGHAI, redraft_days
 from models.domain.procedure import ProcedureVersion, StageRule
@@ -18,6 +16,7 @@ from models.store.change import (
     SHEET,
     Row,
     SheetRound,
+    add_rows,
     approve_lines,
     assignments,
     close_assignments,
@@ -85,7 +84,7 @@ def _read(room: Room, sheet: Row) -> SheetRound:
 
 def _advance(room: Room, sheet: Row) -> None:
     sheet["position"] += 1
-    set_sheet(room.connection, sheet["id"], position=sheet["position"])
+    set_sheet(room.case, sheet["id"], position=sheet["position"])
 
 
 def _end_sheet(room: Room, sheet: Row, held: SheetRound) -> None:
@@ -100,7 +99,7 @@ def _end_sheet(room: Room, sheet: Row, held: SheetRound) -> None:
                 "taken_out", person_id, key, step=step, sheet=sheet, count=shown, reason=_why_out(room, sheet)
             )
     sheet["state"] = "done" if held.lines else "dissolved"
-    set_sheet(room.connection, sheet["id"], state=sheet["state"])
+    set_sheet(room.case, sheet["id"], state=sheet["state"])
 
 
 def _why_out(room: Room, sheet: Row) -> str:
@@ -120,8 +119,8 @@ def withdraw_steps(room: Room, sheet_id: str, state: str) -> list[str]:
 
 def _close(room: Room, step: Row, asked: Sequence[Row], state: str) -> list[str]:
     """Close a step before its decision; the persons whose assignment ended so."""
-    set_step(room.connection, step["id"], state=state, closed_at=room.case.now)
-    persons = close_assignments(room.connection, asked, state, room.case.now)
+    set_step(room.case, step["id"], state=state, closed_at=room.case.now)
+    persons = close_assignments(room.case, asked, state)
     drop_rungs(room.connection, [step["id"]])
     cancel(room.connection, step_ids=[step["id"]])
     return persons
@@ -168,8 +167,8 @@ def _close_if_met(room: Room, sheet: Row, held: SheetRound, step: Row, rule: Sta
     ids = [line["adjustment_id"] for line in held.shown[step["id"]]]
     back = any(fate([line_verdict(d, i) for d in made]) == "back" for i in ids)
     step["state"] = "returned" if back else "passed"
-    set_step(room.connection, step["id"], state=step["state"], closed_at=room.case.now)
-    for person_id in close_assignments(room.connection, asked, "released", room.case.now):
+    set_step(room.case, step["id"], state=step["state"], closed_at=room.case.now)
+    for person_id in close_assignments(room.case, asked, "released"):
         _decided_elsewhere(room, sheet, step, made, person_id)
     report.moved.append((step["stage"], sheet["department_name"], len(ids)))
     room.case.log("环节结束", about=step["id"], stage=step["stage"], state=step["state"], sheet=sheet["id"])
@@ -207,14 +206,14 @@ def _after_position(room: Room, sheet: Row, held: SheetRound, here: Sequence[Row
     fates = {line["id"]: fate(said.get(line["id"], [])) for line in lines}
     rejected = [key for key, value in fates.items() if value == "rejected"]
     if rejected:
-        set_adjustments(room.connection, rejected, state="rejected")
+        set_adjustments(room.case, rejected, state="rejected")
         for line in lines:
             if line["id"] in rejected:
                 line["state"] = "rejected"
     back = [line for line in lines if fates[line["id"]] == "back"]
     on = [line for line in lines if fates[line["id"]] == "on"]
     if stage == "draft":
-        set_adjustments(room.connection, [line["id"] for line in on], state="in_review")
+        set_adjustments(room.case, [line["id"] for line in on], state="in_review")
     if back:
         _send_back(room, sheet, here, made, back, on)
         held.lines = [line for line in held.lines if line not in back]
@@ -232,7 +231,7 @@ def _send_back(
 ) -> None:
     """Back to the drafter with remarks: the whole sheet in its next round, or the returned lines in a new sheet."""
     ids = [line["id"] for line in back]
-    set_adjustments(room.connection, ids, state="drafting")
+    set_adjustments(room.case, ids, state="drafting")
     target = sheet
     if on:
         target = {
@@ -246,12 +245,12 @@ def _send_back(
             "retry_at": None,
             "stuck_tries": 0,
         }
-        room.connection.execute(insert(SHEET).values(**target))
-        set_adjustments(room.connection, ids, sheet_id=target["id"])
+        add_rows(room.case, SHEET, [target])
+        set_adjustments(room.case, ids, sheet_id=target["id"])
     else:
         sheet["round"] += 1
         sheet["position"] = 0
-        set_sheet(room.connection, sheet["id"], round=sheet["round"], position=0)
+        set_sheet(room.case, sheet["id"], round=sheet["round"], position=0)
     who, comment, stage = _return_words(here, made, ids)
     room.case.log("退回", who=None, about=target["id"], count=len(back), round=target["round"], comment=comment)
     rule = next(stage_rule for stage_rule in procedure_of(room, sheet).positions()[0] if stage_rule.code == "draft")
@@ -288,10 +287,10 @@ def _return_words(here: Sequence[Row], made: dict[str, list[Row]], ids: Sequence
 def _approve(room: Room, sheet: Row, lines: Sequence[Row]) -> None:
     """The last required stage has passed: declined lines end, the others wait for their effective moment."""
     declined = [line["id"] for line in lines if line["declined"]]
-    set_adjustments(room.connection, declined, state="declined")
-    approve_lines(room.connection, [line["id"] for line in lines if not line["declined"]], effective_moment(room))
+    set_adjustments(room.case, declined, state="declined")
+    approve_lines(room.case, [line for line in lines if not line["declined"]], effective_moment(room))
     sheet["state"] = "waiting" if len(declined) < len(lines) else "done"
-    set_sheet(room.connection, sheet["id"], state=sheet["state"])
+    set_sheet(room.case, sheet["id"], state=sheet["state"])
     room.case.log("审批通过", about=sheet["id"], count=len(lines) - len(declined), declined=len(declined))
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from models.actions.notices import OPENED_KIND, Writer
+from models.domain.audit import AUDITED
 from models.domain.calendar import WorkCalendar
 from models.domain.deadlines import SHANGHAI, due, rungs
 from models.domain.procedure import StageRule
@@ -45,6 +46,8 @@ class Room:
     def put(self, target: Any, values: Sequence[Row]) -> None:
         """Rows of what is being opened; written together at `flush`."""
         self._opened[target].extend(values)
+        if target.name in AUDITED:
+            self.case.made(target.name, values)
 
     def flush(self) -> None:
         """Write what was opened, then the log lines and columns of the change."""

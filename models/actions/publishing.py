@@ -7,6 +7,7 @@ out with its group, marked blocked with the reason and told; the rest is publish
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import and_, select
@@ -20,6 +21,7 @@ from models.store.change import (
     ADJUSTMENT,
     DECISION,
     STEP,
+    Case,
     Row,
     due_lines,
     insert_rows,
@@ -45,7 +47,7 @@ def publish_due(room: Room) -> None:
     proposals = standing_proposals(room.connection, [row["id"] for row in due])
     blocked = _blocked(room, due, proposals)
     for adjustment_id, reason in blocked.items():
-        set_adjustments(room.connection, [adjustment_id], state="blocked", reason=reason)
+        set_adjustments(room.case, [adjustment_id], state="blocked", reason=reason)
     good = [row for row in due if row["id"] not in blocked]
     if good:
         _publish(room, good, proposals)
@@ -101,14 +103,38 @@ def _publish(room: Room, good: Sequence[Row], proposals: dict[str, Row]) -> None
                 hash=dumped_hash(dumped),
             )
         )
-    catalogue.write_versions(
+    written = catalogue.write_versions(
         room.connection, publication_id=publication_id, versions=versions, effective_at=effective, now=case.now
     )
-    set_adjustments(room.connection, list(owner.values()), state="published", effective_at=effective)
+    _tell_log(case, publication_id, number, effective, versions, written)
+    set_adjustments(room.case, list(owner.values()), state="published", effective_at=effective)
     for name in LISTS:
         catalogue.snapshot_list(room.connection, name=name, publication_id=publication_id)
     case.log("发布", about=number, count=len(good), publication=publication_id, effective_at=effective.isoformat())
     _tell_published(room, good, number, effective)
+
+
+def _tell_log(
+    case: Case,
+    publication_id: str,
+    number: str,
+    effective: datetime,
+    versions: Sequence[catalogue.NewVersion],
+    written: dict[str, tuple[str | None, str]],
+) -> None:
+    case.made("publication", [{"id": publication_id, "number": number, "effective_at": effective}])
+    rows = [
+        {
+            "id": written[version.item_id][1],
+            "item_id": version.item_id,
+            "adjustment_id": version.adjustment_id,
+            "publication_id": publication_id,
+            "state": version.state,
+            "hash": version.hash,
+        }
+        for version in versions
+    ]
+    case.made("item_version", rows)
 
 
 def _new_item(room: Room, row: Row, body: dict[str, Any]) -> str:
@@ -120,9 +146,7 @@ def _new_item(room: Room, row: Row, body: dict[str, Any]) -> str:
     insert_rows(
         room.connection, ITEM, [{"id": item_id, "kind": "item", "identity": f"own:{body['code']}", "parent_id": None}]
     )
-    room.connection.execute(
-        ADJUSTMENT.update().where(ADJUSTMENT.c.id == row["id"]).values(item_id=item_id, code=body["code"])
-    )
+    set_adjustments(room.case, [row["id"]], item_id=item_id, code=body["code"])
     room.case.log("赋码", about=row["id"], code=body["code"])
     return item_id
 
@@ -186,4 +210,4 @@ def _tell_blocked(room: Room, blocked: dict[str, str], published: int) -> None:
 
 def _settle_sheets(room: Room) -> None:
     for sheet_id in settled_sheets(room.connection, room.case.id, TERMINAL):
-        set_sheet(room.connection, sheet_id, state="done")
+        set_sheet(room.case, sheet_id, state="done")

@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, insert, select, update
 
+from models.domain.audit import AUDITED
 from models.domain.deadlines import SHANGHAI
 from models.domain.errors import BadInput, Conflict, Unknown
 from models.domain.reach import Reach, ReachRow, reach_of_law, reach_of_request
@@ -275,6 +276,7 @@ def _insert(
         )
     )
     case = Case(connection, change_id, now)
+    case.became("change", [change_id], **{name: case.row[name] for name in AUDITED["change"]})
     case.log("登记", who=None if starter is None else starter.id, via=via, about=number, work=True, title=request.title)
     case.flush()
     return Registered(id=change_id, number=number, flow_run_id=None, existing=False)

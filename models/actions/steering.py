@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from sqlalchemy import Connection, and_, insert, select, update
+from sqlalchemy import Connection, select
 
 from models.actions.moving import withdraw_steps
 from models.actions.notices import Writer
@@ -20,12 +20,18 @@ from models.store.change import (
     Case,
     Row,
     Wake,
+    add_rows,
     adjustments,
     assignments,
+    close_assignments,
     drafters,
+    drop_rungs,
     rows,
     set_adjustments,
+    set_assignments,
+    set_sheet,
     set_step,
+    sheets,
     step_lines,
     steps,
     wake_of,
@@ -35,6 +41,8 @@ from models.store.outbox import cancel, enqueue
 from models.tables import new_id
 
 TERMINAL = frozenset({"published", "declined", "rejected", "removed"})
+#: What becomes of a sheet whose change is withdrawn.
+SHEET_ENDS = {"open": "dissolved", "waiting": "done"}
 
 
 def _steer(
@@ -87,7 +95,7 @@ def take_out(
         row = rows(room.connection, select(ADJUSTMENT).where(ADJUSTMENT.c.id == adjustment_id))[0]
         if row["state"] in TERMINAL:
             raise Conflict("superseded", "该事项已有最终结果，不能移出。")
-        set_adjustments(room.connection, [adjustment_id], state="removed", reason=reason)
+        set_adjustments(room.case, [adjustment_id], state="removed", reason=reason)
         room.case.log(
             "移出", who=person_id, via="portal", about=adjustment_id, work=True, name=row["name"], reason=reason
         )
@@ -121,11 +129,11 @@ def withdraw(
                 withdraw_steps(room, step["sheet_id"], "withdrawn")
             else:
                 _close_scope(room, step)
-        room.connection.execute(
-            update(SHEET).where(and_(SHEET.c.change_id == case.id, SHEET.c.state == "open")).values(state="dissolved")
-        )
+        for sheet in sheets(room.connection, case.id):
+            if sheet["state"] in SHEET_ENDS:
+                set_sheet(case, sheet["id"], state=SHEET_ENDS[sheet["state"]])
         set_adjustments(
-            room.connection,
+            room.case,
             [line["id"] for line in lines if line["state"] not in TERMINAL],
             state="removed",
             reason=reason,
@@ -141,12 +149,9 @@ def withdraw(
 
 
 def _close_scope(room: Room, step: Row) -> None:
-    room.connection.execute(
-        update(ASSIGNMENT)
-        .where(and_(ASSIGNMENT.c.step_id == step["id"], ASSIGNMENT.c.state == "open"))
-        .values(state="withdrawn", closed_at=room.case.now)
-    )
-    set_step(room.connection, step["id"], state="withdrawn", closed_at=room.case.now)
+    close_assignments(room.case, assignments(room.connection, [step["id"]])[step["id"]], "withdrawn")
+    set_step(room.case, step["id"], state="withdrawn", closed_at=room.case.now)
+    drop_rungs(room.connection, [step["id"]])
     cancel(room.connection, step_ids=[step["id"]])
 
 
@@ -199,9 +204,7 @@ def _hand_over(
     now = room.case.now
     seat = leaving[0]["seat"] if leaving else step["stage"]
     for row in leaving:
-        room.connection.execute(
-            update(ASSIGNMENT).where(ASSIGNMENT.c.id == row["id"]).values(state="moved", closed_at=now)
-        )
+        set_assignments(room.case, [row["id"]], state="moved", closed_at=now)
         room.writer.add(
             "reassigned_from",
             row["person_id"],
@@ -214,18 +217,17 @@ def _hand_over(
             reason=reason,
         )
     if leaving:
-        room.connection.execute(
-            insert(ASSIGNMENT).values(
-                id=new_id("asg"),
-                change_id=room.case.id,
-                step_id=step["id"],
-                seat=seat,
-                person_id=taker.id,
-                state="open",
-                from_id=leaving[0]["id"],
-                opened_at=now,
-            )
-        )
+        taken = {
+            "id": new_id("asg"),
+            "change_id": room.case.id,
+            "step_id": step["id"],
+            "seat": seat,
+            "person_id": taker.id,
+            "state": "open",
+            "from_id": leaving[0]["id"],
+            "opened_at": now,
+        }
+        add_rows(room.case, ASSIGNMENT, [taken])
         room.writer.add(
             "reassigned_to",
             taker.id,
@@ -239,7 +241,7 @@ def _hand_over(
         )
     else:
         put_before(room, step, sheet, lines, [Asked(seat, taker.id, None, None)])
-    set_step(room.connection, step["id"], no_owner=None)
+    set_step(room.case, step["id"], no_owner=None)
     room.case.log("转交", who=by, via="portal", about=step["id"], to=taker.id, reason=reason)
 
 

@@ -11,6 +11,7 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 
 from models.actions.notices import at_text, day_text
+from models.domain.audit import words
 from models.domain.calendar import WorkCalendar
 from models.domain.content import FIELDS, ITEM_TYPES
 from models.domain.deadlines import SHANGHAI
@@ -213,7 +214,7 @@ def _decision_json(held: views.Files, row: Row) -> dict[str, Any]:
 def _log_json(held: views.Files, row: Row) -> dict[str, Any]:
     return {
         "seq": row["seq"], "at": local(row["at"]), "who": held.person(row["who"]), "acting_for": held.person(row["acting_for"]),
-        "via": row["via"], "verb": row["verb"], "object": row["object"], "data": row["data"],
+        "via": row["via"], "verb": row["verb"], "object": row["object"], "data": words(row["data"]),
     }  # fmt: skip
 
 

@@ -16,7 +16,7 @@ Table = dict[str, dict[str, str]]
 
 CHANGE: Table = {
     "registered": {"assess": "assessing", "withdraw": "withdrawn"},
-    "assessing": {"propose": "scoping"},
+    "assessing": {"propose": "scoping", "close_no_item": "closed"},
     "scoping": {
         "confirm_scope": "running",
         "change_params": "assessing",
@@ -72,7 +72,8 @@ ADJUSTMENT: Table = {
 
 SHEET: Table = {
     # A return opens a new round; `stick` sets a mark and leaves the state.
-    "open": {"wait": "waiting", "return": "open", "dissolve": "dissolved", "stick": "open"},
+    # All lines declined, rejected or taken out: nothing waits to be published.
+    "open": {"wait": "waiting", "return": "open", "finish": "done", "dissolve": "dissolved", "stick": "open"},
     "waiting": {"finish": "done", "reopen": "open"},
     "done": {},
     "dissolved": {},
@@ -163,7 +164,7 @@ OWNERS: dict[str, dict[str, tuple[str, ...]]] = {
         "propose": ("engine",),
         "confirm_scope": ("coordinator",),
         "change_params": ("coordinator",),
-        "close_no_item": ("coordinator",),
+        "close_no_item": ("coordinator", "engine"),
         "add": ("coordinator",),
         "take_out": ("coordinator",),
         "move": ("coordinator",),

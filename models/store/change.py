@@ -6,13 +6,14 @@ import hashlib
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import BindParameter, Connection, and_, bindparam, func, insert, or_, select, update
+from sqlalchemy import BindParameter, Connection, Table, and_, bindparam, func, insert, or_, select, update
 from sqlalchemy import Engine as Engine_
 
+from models.domain.audit import AUDITED, BECAME, plain
 from models.domain.errors import Unknown
 from models.store.sql import among, insert_all, table
 from models.tables import (
@@ -109,6 +110,7 @@ class Case:
         self.row: Row = found[0]
         self.id = change_id
         self._entries: list[Row] = []
+        self._became: list[Any] = []
         self._values: Row = {}
         self._seq = int(self.row["log_seq"])
 
@@ -135,10 +137,8 @@ class Case:
             "verb": verb,
             "object": about,
             "data": data,
-            "prev_hash": self._prev,
         }
-        entry["hash"] = log_hash(entry)
-        self._prev = entry["hash"]
+        self._tell(entry)
         self._entries.append(entry)
         if work:
             self.set(work_seq=self._seq)
@@ -149,14 +149,40 @@ class Case:
     def set(self, **values: Any) -> None:
         """Columns of the change row to write at `flush`."""
         self._values.update(values)
+        self.became("change", [self.id], **values)
+
+    def became(self, kind: str, ids: Collection[str], /, **values: Any) -> None:
+        """What these rows of a table became: the next line of the log tells it, so that the log can be replayed."""
+        told = {name: plain(value) for name, value in values.items() if name in AUDITED[kind]}
+        if told and ids:
+            self._became.append([kind, told, list(ids)])
+
+    def made(self, kind: str, made: Sequence[Row]) -> None:
+        """New rows of a table, each with its `id`: what is the same in all of them is told once."""
+        names = [name for name in AUDITED[kind] if made and name in made[0]]
+        same = {name: made[0][name] for name in names if all(row[name] == made[0][name] for row in made)}
+        self.became(kind, [row["id"] for row in made], **same)
+        for row in made:
+            self.became(kind, [row["id"]], **{name: row[name] for name in names if name not in same})
+
+    def _tell(self, entry: Row) -> None:
+        if self._became:
+            entry["data"] = {**entry["data"], BECAME: [*entry["data"].get(BECAME, []), *self._became]}
+            self._became = []
 
     def get(self, name: str) -> Any:
         """A column as it will stand after `flush`."""
         return self._values.get(name, self.row[name])
 
     def flush(self) -> None:
-        """Write the log lines and the columns."""
+        """Write the log lines and the columns; what the last line did not tell yet, it tells."""
+        if self._became and not self._entries:
+            self.log("更新", about=self.row["number"])
         if self._entries:
+            self._tell(self._entries[-1])
+            for entry in self._entries:
+                entry["prev_hash"] = self._prev
+                entry["hash"] = self._prev = log_hash(entry)
             self.connection.execute(insert(LOG), self._entries)
             self._values["log_seq"] = self._seq
             self._entries = []
@@ -169,7 +195,7 @@ class Case:
 def log_hash(entry: Mapping[str, Any]) -> str:
     """SHA-256 over the line and the hash of the one before: the chain of a change."""
     body = {name: entry[name] for name in ("change_id", "seq", "who", "acting_for", "via", "verb", "object", "data")}
-    body["at"] = entry["at"].isoformat()
+    body["at"] = entry["at"].astimezone(UTC).isoformat()
     text = entry["prev_hash"] + json.dumps(body, ensure_ascii=False, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -366,12 +392,17 @@ def standing_proposals(connection: Connection, adjustment_ids: Sequence[str]) ->
     return found
 
 
-def approve_lines(connection: Connection, adjustment_ids: Sequence[str], effective_at: datetime) -> None:
+def approve_lines(case: Case, lines: Sequence[Row], effective_at: datetime) -> None:
     """Reviewed lines wait for their moment, each with the mark of exactly what was approved."""
-    for part in chunks(adjustment_ids):
-        where = and_(among(ADJUSTMENT.c.id, part), ADJUSTMENT.c.state.in_(["in_review", "approved"]))
+    ids = [line["id"] for line in lines]
+    for part in chunks(ids):
+        where = and_(among(ADJUSTMENT.c.id, part), ADJUSTMENT.c.state == "in_review")
         values = {"state": "scheduled", "approved_hash": ADJUSTMENT.c.revision, "effective_at": effective_at}
-        connection.execute(update(ADJUSTMENT).where(where).values(**values))
+        case.connection.execute(update(ADJUSTMENT).where(where).values(**values))
+    case.became("adjustment", ids, state="approved")
+    for line in lines:
+        case.became("adjustment", [line["id"]], approved_hash=line["revision"])
+    case.became("adjustment", ids, state="scheduled", effective_at=effective_at)
 
 
 def proposals_before_round(connection: Connection, adjustment_ids: Sequence[str], round_no: int) -> dict[str, Row]:
@@ -403,26 +434,47 @@ def insert_rows(connection: Connection, target: Any, values: Sequence[Row]) -> N
     insert_all(connection, target, values)
 
 
-def set_adjustments(connection: Connection, ids: Sequence[str], **values: Any) -> None:
+def add_rows(case: Case, target: Table, values: Sequence[Row]) -> None:
+    """Insert a set of rows with an `id` and tell the log of them."""
+    insert_all(case.connection, target, values)
+    case.made(target.name, values)
+
+
+def add_proposals(case: Case, values: Sequence[Row]) -> None:
+    """Insert editions of proposals and tell the log who wrote them."""
+    insert_all(case.connection, PROPOSAL, values)
+    case.made(PROPOSAL.name, [{**row, "id": f"{row['adjustment_id']}:{row['no']}"} for row in values])
+
+
+def set_adjustments(case: Case, ids: Sequence[str], **values: Any) -> None:
     """The same columns for a set of adjustments."""
+    _set(case, ADJUSTMENT, ids, **values)
+
+
+def set_sheet(case: Case, sheet_id: str, **values: Any) -> None:
+    _set(case, SHEET, [sheet_id], **values)
+
+
+def set_step(case: Case, step_id: str, **values: Any) -> None:
+    _set(case, STEP, [step_id], **values)
+
+
+def set_assignments(case: Case, ids: Sequence[str], **values: Any) -> None:
+    """The same columns for a set of assignments."""
+    _set(case, ASSIGNMENT, ids, **values)
+
+
+def _set(case: Case, target: Table, ids: Sequence[str], **values: Any) -> None:
     for part in chunks(ids):
-        connection.execute(update(ADJUSTMENT).where(among(ADJUSTMENT.c.id, part)).values(**values))
+        where = target.c.id == part[0] if len(part) == 1 else among(target.c.id, part)
+        case.connection.execute(update(target).where(where).values(**values))
+    case.became(target.name, ids, **values)
 
 
-def set_sheet(connection: Connection, sheet_id: str, **values: Any) -> None:
-    connection.execute(update(SHEET).where(SHEET.c.id == sheet_id).values(**values))
-
-
-def set_step(connection: Connection, step_id: str, **values: Any) -> None:
-    connection.execute(update(STEP).where(STEP.c.id == step_id).values(**values))
-
-
-def close_assignments(connection: Connection, asked: Sequence[Row], state: str, now: datetime) -> list[str]:
+def close_assignments(case: Case, asked: Sequence[Row], state: str) -> list[str]:
     """Close what is still open of a step; the persons whose assignment ended so."""
     left = [row for row in asked if row["state"] == "open"]
-    if left:
-        where = and_(among(ASSIGNMENT.c.id, [row["id"] for row in left]), ASSIGNMENT.c.state == "open")
-        connection.execute(update(ASSIGNMENT).where(where).values(state=state, closed_at=now))
+    set_assignments(case, [row["id"] for row in left], state=state, closed_at=case.now)
     return [row["person_id"] for row in left]
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from models.domain.audit import words
 from models.domain.vocabulary import STAGE_NAMES
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
@@ -181,7 +182,7 @@ def change(read: Reading, reference: str) -> dict[str, Any] | None:
     log = [
         {
             "seq": seq, "at": _local(at), "who": _person(who, who_name), "acting_for": _person(acting, acting_name),
-            "via": via, "verb": verb, "object": about, "data": json.loads(data) if isinstance(data, str) else data,
+            "via": via, "verb": verb, "object": about, "data": words(json.loads(data) if isinstance(data, str) else data),
         }
         for seq, at, who, who_name, acting, acting_name, via, verb, about, data in read.rows(
             "select l.seq, l.at, l.who, p.name, l.acting_for, f.name, l.via, l.verb, l.object, l.data from change_log l"

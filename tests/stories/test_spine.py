@@ -33,6 +33,8 @@ LAW_CHANGE: dict[str, Any] = {
     "effective_on": None,
 }
 
+pytestmark = pytest.mark.usefixtures("the_log_replays")
+
 
 @pytest.fixture
 def office(db: Database) -> Office:
@@ -297,6 +299,7 @@ def test_two_drafters_on_one_adjustment_see_both_texts_and_on_two_adjustments_do
     assert (conflict["field"], conflict["yours"], conflict["theirs"]) == ("promised_days", 7, 8)
 
 
+@pytest.mark.by_hand
 def test_nobody_reviews_what_he_drafted(db: Database, office: Office) -> None:
     from sqlalchemy import update
 

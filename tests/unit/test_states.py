@@ -19,7 +19,7 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "states.md"
 FOLLOWS: dict[str, dict[str, set[str]]] = {
     "change": {
         "registered": {"assessing", "withdrawn"},
-        "assessing": {"scoping"},
+        "assessing": {"scoping", "closed"},
         "scoping": {"running", "assessing", "closed", "withdrawn"},
         "running": {"running", "closing", "closed", "withdrawn"},
         "closing": {"closed"},
@@ -32,7 +32,7 @@ FOLLOWS: dict[str, dict[str, set[str]]] = {
         "scheduled": {"published", "blocked", "approved", "removed"},
         "blocked": {"drafting", "in_review", "removed"},
     },
-    "sheet": {"open": {"waiting", "open", "dissolved"}, "waiting": {"done", "open"}},
+    "sheet": {"open": {"waiting", "open", "done", "dissolved"}, "waiting": {"done", "open"}},
     "step": {
         "open": {"passed", "returned", "stopped", "superseded", "withdrawn", "passed_by_silence"},
         "stopped": {"open", "withdrawn"},
