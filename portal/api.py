@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from models.actions import starting, tokens, views
 from models.domain.content import FIELDS
 from models.domain.errors import Forbidden, ProofNeeded
+from models.words import _
 from portal.state import portal_of
 
 router = APIRouter(prefix="/api/v1", tags=["v1"])
@@ -29,7 +30,7 @@ class StartRequest(BaseModel):
 def _bearer(request: Request, authorization: str, scope: str) -> str:
     """The person a token stands for. Raises `ProofNeeded token_missing` or `Forbidden token_scope`."""
     portal = portal_of(request)
-    kind, _, value = authorization.partition(" ")
+    kind, _space, value = authorization.partition(" ")
     found = tokens.holder(portal.db, token=value.strip(), now=portal.now()) if kind.lower() == "bearer" else None
     if found is None:
         raise ProofNeeded("token_missing", "请求没有有效的接口凭证。")
@@ -94,7 +95,9 @@ def start(
     run = made.flow_run_id or portal.start(made.id)
     answer: dict[str, Any] = {"id": made.id, "number": made.number, "flow_run_id": run, "existing": made.existing}
     if run is None:
-        answer["message"] = f"变更 {made.number} 已登记。流程引擎目前连不上，连上后自动开始，不必重复提交。"
+        answer["message"] = _(
+            "变更 %(number)s 已登记。流程引擎目前连不上，连上后自动开始，不必重复提交。", number=made.number
+        )
         return JSONResponse(answer, status_code=202)
     return JSONResponse(answer, status_code=200 if made.existing else 201)
 

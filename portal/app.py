@@ -21,18 +21,21 @@ from models import clock
 from models.domain.errors import Refusal
 from models.settings import Settings
 from models.store.database import Database
+from models.words import N_, _
 from portal import api, board, desk, mailbox, public, signing, starting
 from portal.guard import Guard, TooMany
-from portal.pages import error_page
+from portal.language import LANGUAGES, language
+from portal.pages import error_page, told_plainly
 from portal.state import Portal, SignInFirst, wants_json
 
 _STATIC = Path(__file__).resolve().parent / "static"
 _log = logging.getLogger("shixiang.portal")
 _PLAIN = {
-    404: "没有这个页面。请核对地址，或者从首页进入。",
-    405: "这个地址不接受这种请求，未作任何改动。",
-    413: "提交的内容太大，未作任何改动。",
+    404: N_("没有这个页面。请核对地址，或者从首页进入。"),
+    405: N_("这个地址不接受这种请求，未作任何改动。"),
+    413: N_("提交的内容太大，未作任何改动。"),
 }
+_OTHERWISE = N_("请求不能处理，未作任何改动。")
 
 
 def create_app(
@@ -57,6 +60,8 @@ def create_app(
         missing=missing,
         now=now,
     )
+    for code in LANGUAGES:  # before the first request, not in it
+        language(code)
     app.add_middleware(Guard)
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
     for module in (public, signing, desk, board, starting, api):
@@ -89,7 +94,7 @@ def health(request: Request) -> Response:
 
 def refusal_body(refusal: Refusal) -> dict[str, Any]:
     """A refusal as JSON: `error`, `message` and what pages need besides."""
-    return {"error": refusal.code, "message": refusal.message, **refusal.details}
+    return {"error": refusal.code, "message": told_plainly(refusal), **refusal.details}
 
 
 async def _refused(request: Request, error: Exception) -> Response:
@@ -99,14 +104,14 @@ async def _refused(request: Request, error: Exception) -> Response:
         return RedirectResponse("/sign-in", 303)
     if wants_json(request):
         return JSONResponse(refusal_body(error), status_code=error.status, headers=headers)
-    answer = error_page(request, error.message, error.status)
+    answer = error_page(request, error, error.status)
     answer.headers.update(headers)
     return answer
 
 
 async def _plain(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    message = _PLAIN.get(error.status_code, "请求不能处理，未作任何改动。")
+    message = _(_PLAIN.get(error.status_code, _OTHERWISE))
     headers = dict(error.headers or {})
     if wants_json(request):
         body = {"error": "not_found" if error.status_code == 404 else "bad_request", "message": message}
@@ -120,7 +125,7 @@ async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"] if part not in ("query", "body", "path"))
-    message = f"“{where or '内容'}”填写有误，未作任何改动。"
+    message = _("“%(field)s”填写有误，未作任何改动。", field=where or _("内容"))
     if wants_json(request):
         return JSONResponse({"error": "field_invalid", "message": message, "field": where}, status_code=422)
     return error_page(request, message, 422)
@@ -129,7 +134,10 @@ async def _invalid(request: Request, error: Exception) -> Response:
 async def _broken(request: Request, error: Exception) -> Response:
     reference = random.token_hex(4)
     _log.error("fault %s", reference, exc_info=error)
-    message = f"服务出现故障（编号 {reference}），您填写的内容尚未保存，请稍后再试；仍不行的，请将编号告知运维人员。"
+    message = _(
+        "服务出现故障（编号 %(reference)s），您填写的内容尚未保存，请稍后再试；仍不行的，请将编号告知运维人员。",
+        reference=reference,
+    )
     if wants_json(request):
         return JSONResponse({"error": "fault", "message": message, "reference": reference}, status_code=500)
     return error_page(request, message, 500)

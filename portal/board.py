@@ -10,8 +10,8 @@ from fastapi.responses import JSONResponse, RedirectResponse, Response
 
 from models.actions import steering, views
 from models.domain.errors import BadInput, Refusal
-from models.domain.vocabulary import STAGE_NAMES, TRIGGER_NAMES
 from models.store.office import PersonRow
+from models.words import N_
 from portal.pages import render
 from portal.state import check_csrf, coordinator, first, portal_of, read_form, wants_json
 
@@ -52,8 +52,6 @@ def board(
         nav="board",
         person=who,
         board=found,
-        triggers=TRIGGER_NAMES,
-        stages=STAGE_NAMES,
         missing=portal.missing(),
     )
 
@@ -94,13 +92,13 @@ def change_view(
 
 
 DONE = {
-    "take_out": "已移出。",
-    "reassign": "已转交。",
-    "urge": "已催办，通知即将送达。",
-    "withdraw": "变更已撤回。",
-    "started": "变更已登记，流程开始后会通知有关人员。",
-    "existing": "同一法规同一文本的变更已在办理，已为您打开该变更。",
-    "away": "变更已登记。流程引擎目前连不上，连上后自动开始，不必重复提交。",
+    "take_out": N_("已移出。"),
+    "reassign": N_("已转交。"),
+    "urge": N_("已催办，通知即将送达。"),
+    "withdraw": N_("变更已撤回。"),
+    "started": N_("变更已登记，流程开始后会通知有关人员。"),
+    "existing": N_("同一法规同一文本的变更已在办理，已为您打开该变更。"),
+    "away": N_("变更已登记。流程引擎目前连不上，连上后自动开始，不必重复提交。"),
 }
 
 

@@ -21,9 +21,10 @@ from models.domain.content import FIELD_BY_NAME, ITEM_TYPES, fields_for
 from models.domain.differences import field_differences, field_text
 from models.domain.errors import BadInput, Conflict, Refusal, Unknown
 from models.domain.vocabulary import STAGE_VERB
+from models.words import _, _n, _p
 from notifications.links import check_token, read_token
 from portal.fields import bases_of, basis_texts
-from portal.pages import render, sides
+from portal.pages import render, sides, told
 from portal.state import Portal, check_origin, first, plain, portal_of, read_form, wants_json
 
 router = APIRouter(include_in_schema=False)
@@ -260,18 +261,19 @@ def desk_page(
         "nav": None,
         "contact": lies["change"]["coordinator"],
         "page": page,
-        "verbs": STAGE_VERB,
     }
     return render(request, "desk.html", status, **values)
 
 
 def _title(lies: Mapping[str, Any], items: int) -> str:
     if not lies["assignments"]:
-        return "目前没有待您办理的事项"
+        return _("目前没有待您办理的事项")
     stages = list(dict.fromkeys(one["stage"] for one in lies["assignments"]))
-    verb = STAGE_VERB.get(stages[0], "办理") if len(stages) == 1 else "办理"
-    sheets = len(lies["assignments"])
-    return f"待您{verb}：{f'{sheets} 份调整单、' if sheets > 1 else ''}{items} 项"
+    verb = _p("verb", STAGE_VERB.get(stages[0], "办理")) if len(stages) == 1 else _p("verb", "办理")
+    sheets, number = len(lies["assignments"]), _n("%(n)s 项", items)
+    if sheets > 1:
+        number = _n("%(n)s 份调整单、%(items)s", sheets, items=number)
+    return _("待您%(verb)s：%(number)s", verb=verb, number=number)
 
 
 def _line(
@@ -328,7 +330,7 @@ def _moved(refusal: Refusal | None) -> dict[str, list[dict[str, Any]]]:
     if isinstance(refusal, Conflict):
         for conflict in refusal.details.get("conflicts") or []:
             info = FIELD_BY_NAME.get(conflict["field"])
-            label = info.label_zh if info is not None else "内容"
+            label = _(info.label_zh) if info is not None else _("内容")
             yours = field_text(conflict["field"], {conflict["field"]: conflict["yours"]})
             theirs = field_text(conflict["field"], {conflict["field"]: conflict["theirs"]})
             found.setdefault(conflict["adjustment"], []).append(
@@ -347,11 +349,16 @@ def _faults(
     found = []
     for adjustment, changes in moved.items():
         for change in changes:
-            by = (change["by"] or {}).get("name", "系统")
-            words = f"“{change['label']}”您填“{change['mine']}”，{by}改为“{change['other']}”"
+            by = (change["by"] or {}).get("name", _("系统"))
+            name = names.get(adjustment, "")
             if change["field"] == "*":
-                words = f"{by}修改了内容"
-            found.append({"to": f"#adj-{adjustment}", "text": f"{names.get(adjustment, '')}：{words}。"})
+                words = _("%(item)s：%(name)s修改了内容。", item=name, name=by)
+            else:
+                words = _(
+                    "%(item)s：“%(field)s”您填“%(mine)s”，%(name)s改为“%(other)s”。",
+                    item=name, field=change["label"], mine=change["mine"], name=by, other=change["other"],
+                )  # fmt: skip
+            found.append({"to": f"#adj-{adjustment}", "text": words})
     if found:
         return found
     about, field = refusal.details.get("adjustment"), refusal.details.get("field")
@@ -359,4 +366,4 @@ def _faults(
         address = f"#f-{about}-{field}" if field else f"#adj-{about}"
     else:
         address = f"#whole-{lies['assignments'][0]['id']}" if lies["assignments"] else "#main"
-    return [{"to": address, "text": refusal.message}]
+    return [{"to": address, "text": told(refusal)}]

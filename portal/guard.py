@@ -1,4 +1,4 @@
-"""What surrounds every request: security headers, a limit for bodies, a log without tokens, rate limits."""
+"""What surrounds every request: security headers, its language, a limit for bodies, a log without tokens, rate limits."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from models.domain.errors import Refusal
+from models.words import _, speak
+from portal.language import asked_in_address, language, wanted, with_language
 
 BODY_BYTES = 8 * 1024 * 1024
 _SECRET = re.compile(r"^/(d|s)/[^/]*")
@@ -74,6 +76,8 @@ class Guard:
         path = str(scope["path"])
         static = path.startswith("/static/")
         status = 0
+        speak(language(wanted(scope)))
+        asked = asked_in_address(scope)
 
         async def sending(message: Message) -> None:
             nonlocal status
@@ -85,11 +89,14 @@ class Guard:
                 answer.setdefault("Cache-Control", "public, max-age=600" if static else "no-store")
                 if not static:
                     answer.add_vary_header("Accept")
+                    answer.add_vary_header("Accept-Language")
+                if asked and answer.get("location", "").startswith("/"):
+                    answer["location"] = with_language(answer["location"], asked)
             await send(message)
 
         length = headers.get("content-length", "0")
         if length.isdigit() and int(length) > BODY_BYTES:
-            await JSONResponse({"error": "too_large", "message": "提交的内容太大，未作任何改动。"}, status_code=413)(
+            await JSONResponse({"error": "too_large", "message": _("提交的内容太大，未作任何改动。")}, status_code=413)(
                 scope, receive, sending
             )
         else:

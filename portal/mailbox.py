@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from models.domain.errors import Unknown
+from models.words import N_
 from notifications.mailbox_files import read_mail, read_mails
 from portal.pages import render
 from portal.state import portal_of, signed_in
@@ -13,12 +14,12 @@ from portal.state import portal_of, signed_in
 router = APIRouter(include_in_schema=False)
 ON_A_PAGE = 50
 KINDS = {
-    "tasks": ("待办", ("draft_opened", "review_opened", "countersign_opened", "naming_opened", "approval_opened",
+    "tasks": (N_("待办"), ("draft_opened", "review_opened", "countersign_opened", "naming_opened", "approval_opened",
                        "scope_to_confirm", "digest", "reassigned_to")),
-    "returned": ("退回", ("returned",)),
-    "late": ("提醒和逾期", ("reminder", "overdue_superior", "supervise", "urged", "no_owner", "sheet_stuck")),
-    "published": ("发布", ("published", "publication_blocked")),
-    "sign_in": ("登录", ("sign_in", "code")),
+    "returned": (N_("退回"), ("returned",)),
+    "late": (N_("提醒和逾期"), ("reminder", "overdue_superior", "supervise", "urged", "no_owner", "sheet_stuck")),
+    "published": (N_("发布"), ("published", "publication_blocked")),
+    "sign_in": (N_("登录"), ("sign_in", "code")),
 }  # fmt: skip
 
 
@@ -47,6 +48,6 @@ def mailbox(request: Request, to: str = "", kind: str = "", mail: str = "", page
         opened=opened,
         to=to,
         kind=kind,
-        kinds=[(key, label) for key, (label, _) in KINDS.items()],
+        kinds=[(key, label) for key, (label, _kinds) in KINDS.items()],
         receivers=sorted({one.to for one in every}),
     )

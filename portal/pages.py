@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Callable, Iterable
 from datetime import date, datetime
 from functools import cache
-from gettext import NullTranslations, translation
 from pathlib import Path
 from typing import Any
 
@@ -15,22 +14,18 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from models.actions import views
-from models.actions.notices import at_text, day_text
+from models.actions.views import WEEKDAYS
 from models.domain.deadlines import SHANGHAI
 from models.domain.differences import basis_text, word_diff
-from models.domain.vocabulary import (
-    OUTCOME_NAMES,
-    ROLE_NAMES,
-    STAGE_NAMES,
-    STATE_NAMES,
-    TRIGGER_NAMES,
-    VERDICT_BUTTON,
-    VERDICT_RECORD,
-)
+from models.domain.errors import Refusal
+from models.words import N_, _, _n, _p, spoken
+from portal.labels import labels, meaning_of
+from portal.language import LANGUAGES, asked_in_address, handed_on, with_language
 from portal.state import COOKIE, Portal, plain, portal_of, signed_in
 
 HERE = Path(__file__).resolve().parent
-LANGUAGES = ("zh", "en")
+MONTHS = (N_("1月"), N_("2月"), N_("3月"), N_("4月"), N_("5月"), N_("6月"),
+          N_("7月"), N_("8月"), N_("9月"), N_("10月"), N_("11月"), N_("12月"))  # fmt: skip
 
 
 def sides(before: str, after: str) -> tuple[Markup, Markup]:
@@ -58,8 +53,9 @@ def when(moment: datetime | str | None, now: datetime) -> Markup:
     if moment is None:
         return Markup("—")
     value = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
-    iso = value.astimezone(SHANGHAI).isoformat(timespec="minutes")
-    return Markup('<time datetime="{}">{}</time>').format(iso, at_text(value, now))
+    local = value.astimezone(SHANGHAI)
+    words = f"{_day_words(local.date(), now)} {local:%H:%M}"
+    return Markup('<time datetime="{}">{}</time>').format(local.isoformat(timespec="minutes"), words)
 
 
 def day(value: date | str | None, now: datetime, *, week: bool = True) -> Markup:
@@ -67,73 +63,106 @@ def day(value: date | str | None, now: datetime, *, week: bool = True) -> Markup
     if value is None or value == "":
         return Markup("—")
     on = date.fromisoformat(value[:10]) if isinstance(value, str) else value
-    words = day_text(on, now) + (f"（周{'一二三四五六日'[on.weekday()]}）" if week else "")
+    words = _day_words(on, now)
+    if week:
+        words = _("%(day)s（%(weekday)s）", day=words, weekday=_(WEEKDAYS[on.weekday()]))
     return Markup('<time datetime="{}">{}</time>').format(on.isoformat(), words)
 
 
 def full_day(value: date | str) -> Markup:
     """A day with its year whatever the year is now: a text's edition."""
     on = date.fromisoformat(value[:10]) if isinstance(value, str) else value
-    return Markup('<time datetime="{}">{}年{}月{}日</time>').format(on.isoformat(), on.year, on.month, on.day)
+    return Markup('<time datetime="{}">{}</time>').format(on.isoformat(), _year_words(on))
+
+
+def _day_words(on: date, now: datetime) -> str:
+    if on.year != now.astimezone(SHANGHAI).year:
+        return _year_words(on)
+    return _("%(month)s%(day)s日", month=_(MONTHS[on.month - 1]), day=on.day)
+
+
+def _year_words(on: date) -> str:
+    return _("%(year)s年%(month)s%(day)s日", year=on.year, month=_(MONTHS[on.month - 1]), day=on.day)
+
+
+def told(refusal: Refusal) -> Markup:
+    """A refusal on a page: its own sentence, which is Chinese; for readers of English what its code means before it."""
+    meaning = told_plainly(refusal)
+    if meaning == refusal.message:
+        return escape(meaning)
+    return Markup('{} <span lang="zh-CN" class="own">{}</span>').format(meaning, refusal.message)
+
+
+def told_plainly(refusal: Refusal) -> str:
+    """A refusal as plain text: its own sentence, or what its code means to those who do not read Chinese."""
+    return refusal.message if spoken() == "zh" else meaning_of(refusal.code) or refusal.message
+
+
+def _listed(values: Iterable[object]) -> str:
+    return _("、").join(str(value) for value in values)
+
+
+def _words(text: str) -> str:
+    """Words of the trade joined with 、, in the language of the page."""
+    return _listed(_(word) for word in text.split("、")) if text else ""
+
+
+def _outcome_names(codes: Iterable[str]) -> str:
+    return _listed(labels()["OUTCOMES"][code].short for code in codes)
+
+
+def _marked(said: Callable[..., str]) -> Callable[..., Markup]:
+    """A text of the catalogue is trusted markup, the values in it are not."""
+
+    def marked(*parts: Any, **values: Any) -> Markup:
+        return Markup(said(*parts, **{name: escape(value) for name, value in values.items()}))
+
+    return marked
 
 
 @cache
-def _environment(language: str) -> Environment:
+def _environment() -> Environment:
     made = Environment(
         loader=FileSystemLoader(HERE / "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        extensions=["jinja2.ext.i18n"],
     )
-    texts: NullTranslations = translation("portal", HERE / "locale", languages=[language], fallback=True)
-    made.install_gettext_translations(texts, newstyle=True)  # type: ignore[attr-defined]
     made.globals.update(
+        _=_marked(_),
+        _n=_marked(_n),
+        _p=_marked(_p),
         sides=sides,
         basis_text=basis_text,
         full_day=full_day,
         plain=plain,
-        OUTCOMES=OUTCOME_NAMES,
-        STAGES=STAGE_NAMES,
-        STATES=STATE_NAMES,
-        TRIGGERS=TRIGGER_NAMES,
-        ROLES=ROLE_NAMES,
-        VERDICTS=VERDICT_BUTTON,
-        RECORD=VERDICT_RECORD,
+        told=told,
+        words=_words,
     )
-    made.filters["outcome_names"] = lambda codes: "、".join(OUTCOME_NAMES[code].short for code in codes)
+    made.filters["outcome_names"] = _outcome_names
+    made.filters["listed"] = _listed
+    made.filters["word"] = _
     made.filters["lines"] = lambda text: _lines(str(text))
     return made
-
-
-def language_of(request: Request) -> str:
-    """`?lang=`, else what the browser prefers, else Chinese."""
-    wanted = request.query_params.get("lang", "")
-    if wanted in LANGUAGES:
-        return wanted
-    for part in request.headers.get("accept-language", "").split(","):
-        code = re.split(r"[-;]", part.strip().lower())[0]
-        if code in LANGUAGES:
-            return code
-    return "zh"
 
 
 def render(request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
     """One page. `nav` in values says which entry of the menu is this one; none for pages opened by a link."""
     portal = portal_of(request)
-    language = language_of(request)
     now = portal.now()
     facts = _facts(portal)
     token = request.cookies.get(COOKIE)
     values.setdefault("person", None)
     values.setdefault("nav", None)
     values.setdefault("contact", None)
+    here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     text = (
-        _environment(language)
+        _environment()
         .get_template(template)
         .render(
-            lang=language,
+            lang=spoken(),
+            languages=[(code, name, with_language(here, code)) for code, name in LANGUAGES.items() if code != spoken()],
             facts=facts,
             now=now,
             when=lambda moment: when(moment, now),
@@ -142,10 +171,12 @@ def render(request: Request, template: str, status: int = 200, **values: Any) ->
             csrf=portal.csrf(token) if token else "",
             runs_url=f"http://127.0.0.1:{portal.settings.prefect_port}/v2/runs",
             path=request.url.path,
+            **labels(),
             **values,
         )
     )
-    return HTMLResponse(text, status_code=status)
+    asked = asked_in_address(request.scope)
+    return HTMLResponse(handed_on(text, asked) if asked else text, status_code=status)
 
 
 def _facts(portal: Portal) -> dict[str, Any]:
@@ -155,10 +186,11 @@ def _facts(portal: Portal) -> dict[str, Any]:
         return {"sample": False, "place": "", "departments": {}}
 
 
-def error_page(request: Request, message: str, status: int) -> HTMLResponse:
+def error_page(request: Request, message: str | Refusal, status: int) -> HTMLResponse:
     """A refusal as a page: what happened and what to do."""
     try:
         person = signed_in(request)
     except Exception:
         person = None
-    return render(request, "refusal.html", status, message=message, status_code=status, person=person, nav="")
+    shown = told(message) if isinstance(message, Refusal) else message
+    return render(request, "refusal.html", status, message=shown, status_code=status, person=person, nav="")

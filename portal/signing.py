@@ -8,8 +8,9 @@ from fastapi.responses import RedirectResponse, Response
 
 from models.actions import signing
 from models.domain.errors import Refusal
+from models.words import _
 from notifications.links import check_token, read_token
-from portal.pages import render
+from portal.pages import render, told
 from portal.state import COOKIE, Portal, check_csrf, check_origin, first, portal_of, read_form, signed_in
 
 router = APIRouter(include_in_schema=False)
@@ -34,7 +35,7 @@ async def send(request: Request) -> Response:
 def _send(request: Request, address: str) -> Response:
     portal = portal_of(request)
     if "@" not in address or len(address) > 254 or any(sign.isspace() for sign in address):
-        fault = "请填写登记的工作邮箱，例如 zhang.san@shili.example。"
+        fault = _("请填写登记的工作邮箱，例如 zhang.san@shili.example。")
         return render(request, "sign_in.html", 422, step="ask", nav="", address=address, fault=fault)
     portal.client_limit.take(request.client.host if request.client else "")
     portal.address_limit.take(address.lower())
@@ -56,7 +57,7 @@ def confirm(request: Request, token: str) -> Response:
         link = _link(portal, token)
         who = signing.sign_in_person(portal.db, link_id=link, now=portal.now())
     except Refusal as refusal:
-        return render(request, "sign_in.html", refusal.status, step="ask", nav="", address="", fault=refusal.message)
+        return render(request, "sign_in.html", refusal.status, step="ask", nav="", address="", fault=told(refusal))
     return render(request, "sign_in.html", step="confirm", nav="", address="", fault="", who=who)
 
 
@@ -65,7 +66,7 @@ def spend(request: Request, token: str) -> Response:
     """Sign in, once."""
     check_origin(request)
     portal = portal_of(request)
-    session, _ = signing.spend_sign_in(portal.db, link_id=_link(portal, token), now=portal.now())
+    session, _who = signing.spend_sign_in(portal.db, link_id=_link(portal, token), now=portal.now())
     answer = RedirectResponse("/", 303)
     answer.set_cookie(
         COOKIE,

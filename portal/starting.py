@@ -234,7 +234,7 @@ def _agency_page(
         nav="start",
         person=who,
         rows=rows,
-        outcomes=[(code, OUTCOME_NAMES[code].long) for code in shipped()],
+        outcomes=list(shipped()),
         typed=lambda name, standing="": first(form, name, plain(standing)),
         preview=preview,
         refusal=refusal,

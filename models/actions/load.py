@@ -581,7 +581,7 @@ def _drawn(read: ReadRow[ItemRow]) -> _Drawn:
             )
             if place.to_article is not None:
                 ranges.append((len(bases), place.to_article))
-    problems = () if bases else (warned(row.row, "设定和实施依据", "没有识别出法律法规及其条款，依据按原文保留"),)
+    problems = () if bases else (warned(row.row, "设定依据", "没有识别出法律法规及其条款，依据按原文保留"),)
     return _Drawn(read, tuple(bases), tuple(ranges), problems)
 
 

@@ -17,10 +17,11 @@ from models.domain.content import FIELDS, ITEM_TYPES
 from models.domain.deadlines import SHANGHAI
 from models.domain.differences import FieldDifference, basis_text, field_differences, field_text
 from models.domain.errors import Unknown
-from models.domain.vocabulary import OUTCOME_NAMES, STAGE_NAMES, TRIGGER_NAMES, VERDICT_RECORD
+from models.domain.vocabulary import OUTCOME_NAMES, STAGE_NAMES, VERDICT_RECORD
 from models.store import catalogue, laws, office, views
 from models.store.change import Row, adjustments, change_row, procedure_body, step_lines
 from models.store.database import Database
+from models.words import N_, _, _n, _p
 
 #: States of an adjustment that need nothing more (removed ones are not counted at all).
 FINISHED = ("published", "declined", "rejected")
@@ -61,6 +62,7 @@ GUIDE_ORDER: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("办理方式", ("handling_form", "process")),
     ("决定公开", ("disclosure",)),
 )
+WEEKDAYS = (N_("周一"), N_("周二"), N_("周三"), N_("周四"), N_("周五"), N_("周六"), N_("周日"))
 _LABELS = {info.name: info.label_zh for info in FIELDS}
 
 
@@ -83,21 +85,20 @@ class Clock:
     def due(self, due_on: date | None, provisional: bool = False) -> dict[str, Any]:
         """How a due day stands: `late` working days, words, and the class of its tag."""
         if due_on is None:
-            return {"on": None, "iso": "", "text": "—", "table": "—", "late": 0, "left": 0, "words": "", "mark": ""}
-        week = "一二三四五六日"[due_on.weekday()]
+            return {"on": None, "iso": "", "table": "—", "late": 0, "left": 0, "words": "", "mark": ""}
         late = self.working_days(due_on, self.today) if due_on < self.today else 0
         left = self.working_days(self.today, due_on) if due_on > self.today else 0
-        words, mark = f"还有 {left} 个工作日", ""
+        words, mark = _n("还有 %(n)s 个工作日", left), ""
         if due_on < self.today:
-            words, mark = f"逾期 {late} 个工作日", "late"
+            words, mark = _n("逾期 %(n)s 个工作日", late), "late"
         elif due_on == self.today:
-            words, mark = "今天到期", "warn"
+            words, mark = _("今天到期"), "warn"
         elif (due_on - self.today).days == 1:
-            words, mark = "明天到期", "warn"
+            words, mark = _("明天到期"), "warn"
         return {
-            "on": due_on, "iso": due_on.isoformat(), "text": f"{day_text(due_on, self.now)}（周{week}）",
-            "table": f"{due_on.isoformat()} 周{week}", "short": f"{due_on:%m-%d}", "late": late, "left": left,
-            "words": words + ("（暂定）" if provisional else ""), "mark": mark, "overdue": due_on < self.today,
+            "on": due_on, "iso": due_on.isoformat(),
+            "table": f"{due_on.isoformat()} {_(WEEKDAYS[due_on.weekday()])}", "short": f"{due_on:%m-%d}", "late": late, "left": left,
+            "words": words + (_("（暂定）") if provisional else ""), "mark": mark, "overdue": due_on < self.today,
         }  # fmt: skip
 
     def waited(self, since: datetime) -> int:
@@ -290,7 +291,7 @@ def _board_row(held: views.Files, row: Row, clock: Clock, me: str) -> dict[str, 
     people = list(dict.fromkeys(one["person_id"] for one in waiting))
     return {
         "id": row["id"], "number": row["number"], "title": row["title"], "trigger": row["trigger"],
-        "trigger_name": TRIGGER_NAMES.get(row["trigger"], row["trigger"]), "stages": stages,
+        "stages": stages,
         "stage_text": _stage_text(row, stages, counts), "people": people, "names": [held.names.get(p, p) for p in people],
         "ownerless": any(step["no_owner"] for step in steps), "mine": me in people, "stuck": row["stuck"],
         "departments": {s["department_id"] or "": s["department_name"] for s in held.sheets.get(row["id"], []) if s["department_name"]},
@@ -303,10 +304,10 @@ def _board_row(held: views.Files, row: Row, clock: Clock, me: str) -> dict[str, 
 def _stage_text(row: Row, stages: Sequence[str], counts: Mapping[str, int]) -> str:
     if not stages:
         if counts.get("scheduled"):
-            return "待生效"
-        return "登记" if row["phase"] in ("registered", "assessing") else "发布"
-    first = STAGE_NAMES[stages[0]]
-    return first if len(stages) == 1 else f"{first}等 {len(stages)} 个环节"
+            return _("待生效")
+        return _("登记") if row["phase"] in ("registered", "assessing") else _("发布")
+    first = _(STAGE_NAMES[stages[0]])
+    return first if len(stages) == 1 else _("%(stage)s等 %(n)s 个环节", stage=first, n=len(stages))
 
 
 def _counts(
@@ -316,14 +317,14 @@ def _counts(
         return {"key": key, "label": label, "n": number, "mark": mark if number else ""}
 
     return [
-        counted("all", "进行中", len(every)),
-        counted("late", "逾期", sum(1 for row in every if row["late"]), "late"),
-        counted("today", "今天到期", sum(1 for row in every if _due_fits(row, "today", clock)), "warn"),
-        counted("week", "本周内到期", sum(1 for row in every if _due_fits(row, "week", clock))),
-        counted("none", "无人办理", sum(1 for row in every if row["ownerless"]), "late"),
-        counted("me", "等我办理", sum(1 for row in every if row["mine"]), "warn"),
-        counted("undelivered", "通知未送达", missing, "late"),
-        counted("closed", "近 30 天已办结", closed),
+        counted("all", _("进行中"), len(every)),
+        counted("late", _("逾期"), sum(1 for row in every if row["late"]), "late"),
+        counted("today", _("今天到期"), sum(1 for row in every if _due_fits(row, "today", clock)), "warn"),
+        counted("week", _("本周内到期"), sum(1 for row in every if _due_fits(row, "week", clock))),
+        counted("none", _("无人办理"), sum(1 for row in every if row["ownerless"]), "late"),
+        counted("me", _("等我办理"), sum(1 for row in every if row["mine"]), "warn"),
+        counted("undelivered", _("通知未送达"), missing, "late"),
+        counted("closed", _("近 30 天已办结"), closed),
     ]
 
 
@@ -373,8 +374,7 @@ def change_page(db: Database, *, change_id: str, now: datetime) -> dict[str, Any
     waits.sort(key=lambda wait: wait["due"]["on"] or date.max)
     active = [line for line in lines if line["state"] != "removed"]
     return {
-        "change": {**_change_head(held, row), "trigger_name": TRIGGER_NAMES.get(row["trigger"], row["trigger"])},
-        "created": at_text(row["created_at"], now), "effective": clock.due(row["effective_on"]),
+        "change": _change_head(held, row), "effective": clock.due(row["effective_on"]),
         "total": len(active), "done": sum(1 for line in active if line["state"] in FINISHED),
         "scheduled": sum(1 for line in active if line["state"] == "scheduled"),
         "blocked": [line for line in active if line["state"] == "blocked"],
@@ -382,19 +382,19 @@ def change_page(db: Database, *, change_id: str, now: datetime) -> dict[str, Any
         "late": sum(1 for wait in waits if wait["due"].get("overdue")), "ownerless": [w for w in waits if w["no_owner"]],
         "matrix": _matrix(held, row, clock, lines, stages), "waits": waits, "lines": active,
         "removable": [line for line in active if line["state"] not in FINISHED],
-        "publications": [_publication(p, now) for p in published], "people": people,
+        "publications": [_publication(p) for p in published], "people": people,
         "log": [_timeline(held, entry, now) for entry in reversed(log)], "log_total": row["log_seq"],
     }  # fmt: skip
 
 
-def _publication(row: Row, now: datetime) -> dict[str, Any]:
+def _publication(row: Row) -> dict[str, Any]:
     deltas = [{k: d[k] for k in ("list", "total", "added", "removed", "changed")} for d in row["lists"]]
     for delta in deltas:
         delta["before"] = delta["total"] - delta["added"] + delta["removed"]
     return {
         "number": row["number"],
         "title": row["title"],
-        "effective": at_text(row["effective_at"], now),
+        "effective_at": row["effective_at"],
         "lists": deltas,
     }
 
@@ -415,7 +415,7 @@ def _wait(held: views.Files, step: Row, clock: Clock, counts: Mapping[str, int])
 def _acting(held: views.Files, one: Row) -> str:
     name: str = held.names.get(one["person_id"]) or str(one["person_id"])
     acting = one["acting_for_id"]
-    return f"{name}（代{held.names.get(acting, acting)}）" if acting else name
+    return _("%(name)s（代%(other)s）", name=name, other=held.names.get(acting, acting)) if acting else name
 
 
 def _matrix(
@@ -428,10 +428,9 @@ def _matrix(
         members = [line for line in lines if line["sheet_id"] == sheet["id"] and line["state"] != "removed"]
         own = stages[(sheet["procedure_key"], sheet["procedure_no"])]
         cells = [_cell(held, sheet, code, own, members, clock) for code in columns]
-        names = "、".join(OUTCOME_NAMES[code].short for code in sheet["procedure_key"].split("+"))
-        body.append({"sheet": sheet, "procedure": names, "count": len(members), "cells": cells})
+        body.append({"sheet": sheet, "count": len(members), "cells": cells})
     return {
-        "columns": [{"code": c, "name": "赋码发布" if c == "publishing" else STAGE_NAMES[c]} for c in columns],
+        "columns": [{"code": c, "name": _("赋码发布") if c == "publishing" else _(STAGE_NAMES[c])} for c in columns],
         "rows": body,
     }
 
@@ -442,73 +441,75 @@ def _cell(
     if code == "publishing":
         return _publishing_cell(members)
     if code not in own:
-        return {"mark": "na", "lines": ["不适用"]}
+        return {"mark": "na", "lines": [_("不适用")]}
     steps = [s for s in held.steps.get(sheet["change_id"], []) if s["sheet_id"] == sheet["id"] and s["stage"] == code]
     if not steps:
-        return {"mark": "na", "lines": ["未到" if sheet["state"] == "open" else "—"]}
+        return {"mark": "na", "lines": [_("未到") if sheet["state"] == "open" else "—"]}
     step = steps[-1]
     due = clock.due(step["due_on"], step["provisional"])
     if step["state"] == "open":
         names = [_acting(held, one) for one in held.assignments.get(step["id"], []) if one["state"] == "open"]
-        first = "无人办理" if step["no_owner"] and not names else "进行中"
-        words = [due["words"] if due.get("overdue") and names else first, f"{due.get('short', '')}到期"]
+        first = _("无人办理") if step["no_owner"] and not names else _("进行中")
+        words = [due["words"] if due.get("overdue") and names else first, _("%(day)s到期", day=due.get("short", ""))]
         if due.get("overdue") and not names:
             words.append(due["words"])
         return {
             "mark": "over" if due.get("overdue") or not names else "now",
-            "lines": [*words, *(["、".join(names)] if names else [])],
+            "lines": [*words, *([_("、").join(names)] if names else [])],
         }
     closed = step["closed_at"] or step["opened_at"]
-    word = {"passed": "提交" if code == "draft" else "通过", "returned": "退回"}.get(step["state"], "结束")
-    text = [f"{closed.astimezone(SHANGHAI):%m-%d}{word}"]
+    word = {"passed": _("%(day)s提交") if code == "draft" else _("%(day)s通过"), "returned": _("%(day)s退回")}
+    text = [word.get(step["state"], _("%(day)s结束")) % {"day": f"{closed.astimezone(SHANGHAI):%m-%d}"}]
     if step["round"] < sheet["round"]:
-        text.append(f"第 {step['round']} 轮")
+        text.append(_("第 %(n)s 轮", n=step["round"]))
     return {"mark": "done" if step["state"] == "passed" else "na", "lines": text}
 
 
 def _publishing_cell(members: Sequence[Row]) -> dict[str, Any]:
     states = [line["state"] for line in members]
     if "blocked" in states:
-        return {"mark": "over", "lines": [f"受阻 {states.count('blocked')} 项"]}
+        return {"mark": "over", "lines": [_n("受阻 %(n)s 项", states.count("blocked"))]}
     if "scheduled" in states:
         moment = min(line["effective_at"] for line in members if line["state"] == "scheduled")
-        return {"mark": "now", "lines": ["待生效", f"{moment.astimezone(SHANGHAI):%Y-%m-%d}"]}
+        return {"mark": "now", "lines": [_("待生效"), f"{moment.astimezone(SHANGHAI):%Y-%m-%d}"]}
     if "published" in states:
-        return {"mark": "done", "lines": [f"已发布 {states.count('published')} 项"]}
-    return {"mark": "na", "lines": ["未到"]}
+        return {"mark": "done", "lines": [_n("已发布 %(n)s 项", states.count("published"))]}
+    return {"mark": "na", "lines": [_("未到")]}
 
 
 def _timeline(held: views.Files, entry: Row, now: datetime) -> dict[str, Any]:
     data = entry["data"]
-    who: str = "系统" if entry["who"] is None else held.names.get(entry["who"]) or str(entry["who"])
+    who: str = _("系统") if entry["who"] is None else held.names.get(entry["who"]) or str(entry["who"])
     if entry["acting_for"]:
-        who += f"（代{held.names.get(entry['acting_for'], entry['acting_for'])}）"
+        who = _("%(name)s（代%(other)s）", name=who, other=held.names.get(entry["acting_for"], entry["acting_for"]))
     big = (
         entry["verb"] in set(VERDICT_RECORD.values()) | {"发布", "撤回", "确认范围", "移出", "退回"}
         and entry["verb"] != "暂存"
     )
-    return {"at": at_text(entry["at"], now), "iso": local(entry["at"]), "who": who, "verb": entry["verb"],
+    verb = entry["verb"]
+    return {"at": at_text(entry["at"], now), "iso": local(entry["at"]), "who": who, "verb": _p("log", verb),
             "text": _told(held, entry, data), "big": big, "seq": entry["seq"]}  # fmt: skip
 
 
 def _told(held: views.Files, entry: Row, data: Mapping[str, Any]) -> str:
     parts = []
     sheet = _sheet_of(held, entry, data)
-    if data.get("stage") in STAGE_NAMES:
-        parts.append(STAGE_NAMES[data["stage"]])
+    stage = STAGE_NAMES.get(data.get("stage") or "")
+    if stage is not None:
+        parts.append(_(stage))
     if sheet is not None and sheet["department_name"]:
         parts.append(sheet["department_name"])
     if data.get("name"):
         parts.append(f"“{data['name']}”")
     if data.get("count"):
-        parts.append(f"{data['count']} 项")
+        parts.append(_n("%(n)s 项", data["count"]))
     if data.get("to"):
-        parts.append(f"给{held.names.get(data['to'], data['to'])}")
+        parts.append(_("给%(name)s", name=held.names.get(data["to"], data["to"])))
     if data.get("due"):
-        parts.append(f"办理时限 {data['due']}")
-    words = "，".join(parts)
+        parts.append(_("办理时限 %(day)s", day=data["due"]))
+    words = _("，").join(parts)
     said = data.get("comment") or data.get("reason")
-    return f"{words}：“{said}”" if said else words
+    return _("%(act)s：“%(text)s”", act=words, text=said) if said else words
 
 
 def _sheet_of(held: views.Files, entry: Row, data: Mapping[str, Any]) -> Row | None:
@@ -623,9 +624,9 @@ def _history(versions: Sequence[Row], number: int, departments: Mapping[str, str
     if before is not None:
         differences = field_differences(before["content"], row["content"], departments)
         if before["state"] != row["state"]:
-            labels = {"active": "在用", "suspended": "暂停", "cancelled": "取消"}
+            labels = {"active": _("在用"), "suspended": _("暂停"), "cancelled": _("已取消")}
             differences.append(
-                FieldDifference("state", "事项状态", labels.get(before["state"], ""), labels.get(row["state"], ""))
+                FieldDifference("state", _("事项状态"), labels.get(before["state"], ""), labels.get(row["state"], ""))
             )
     return {
         "no": row["no"], "before_no": None if before is None else before["no"], "state": row["state"],

@@ -126,37 +126,48 @@ def _six(
 
 
 FIELDS: tuple[FieldInfo, ...] = (
-    _six("name", "事项名称", "Name", "与清单一致的规范名称", "固定资产投资项目节能审查", NAME_LIMIT, "text", "rename"),
-    _six("type", "事项类型", "Type", "国家事项类型代码", "01", None, "choice", "retype", choices=tuple(ITEM_TYPES)),
-    _six("code", "事项编码", "Code", "12、31 或 33 位编码", "310105001000", 100, "text",
+    _six("name", "事项名称", "Item name",
+         "用设定依据中的规范表述；不带机关名称、层级和“办理”等字样。市、区、街镇、村居应当一致，最多 200 字。"
+         "写“食品经营许可”，不写“浦东新区食品经营许可证办理”。",
+         "固定资产投资项目节能审查", NAME_LIMIT, "text", "rename"),
+    _six("type", "事项类型", "Item type",
+         "按依据条文认定，不按习惯叫法。类型一变，编码随之重新编制。", "01", None, "choice", "retype", choices=tuple(ITEM_TYPES)),
+    _six("code", "事项编码", "Item code",
+         "由系统赋码，不用填写。基本编码 12 位，实施编码 31 位，业务办理项编码 33 位；已用过的编码不再给其他事项。",
+         "310105001000", 100, "text",
          "recode", "retype", "change_organ", "change_department", "delegate", "take_over"),
-    _six("department", "主管部门", "Department", "主管部门编号", "D001", NAME_LIMIT, "department", "change_department"),
-    _six("organs", "实施机关", "Organs", "每行一个机关全称", "示例市民政局", NAME_LIMIT, "list", "change_organ",
+    _six("department", "主管部门", "Competent department",
+         "从机构名录中选一个，用全称或者规范化简称，前后一致。写“市市场监管局”，不写“市场局”“市监局”。", "D001", NAME_LIMIT,
+         "department", "change_department"),
+    _six("organs", "实施机关", "Implementing organs",
+         "列明审批层级和具体机关，可以多个，每行一个；受委托实施的注明委托机关。", "示例市民政局", NAME_LIMIT, "list", "change_organ",
          "delegate", "take_over"),
-    _six("bases", "设定和实施依据", "Bases", "每条依据写明法律名称、版本和条款项目", "《中华人民共和国档案法》第三十条",
+    _six("bases", "设定依据", "Legal bases",
+         "从高到低依次列：法律、行政法规、地方性法规、部门规章、省级政府规章；写到条、款、项，并摘录原文，不改一字。"
+         "现行有效的才能作依据。", "《中华人民共和国档案法》第三十条",
          TEXT_LIMIT, "bases", "change_basis"),
     _six("level", "行使层级", "Level",
          "1 国家级 2 省级 3 市级 4 县级 5 镇街级 6 村居级 7 分级管理，可有多个", "2,3", 20, "text",
          "delegate", "take_over", "change_organ", "change_guide"),
     _guide("scope", "适用范围", "Scope", "指南适用的情形和范围", "本指南适用于第一类医疗器械备案的申请与办理。"),
-    _guide("service_object", "服务对象", "Service object", "可以申请的主体", "自然人、企业法人", "text"),
+    _guide("service_object", "服务对象", "Who may apply", "可以申请的主体", "自然人、企业法人", "text"),
     _guide("conditions", "审批条件", "Conditions", "受理和准予的条件", "依法登记的企业法人"),
     _guide("quantity", "审批数量", "Quantity", "有无数量限制", "无数量限制", "text"),
-    _guide("materials", "申请材料", "Materials", "每行一种材料", "居民身份证", "list"),
+    _guide("materials", "申请材料", "Documents to submit", "每行一种材料", "居民身份证", "list"),
     _guide("process", "办理流程", "Process", "各环节及负责人", "受理、审查、决定、送达"),
-    _guide("statutory_days", "法定办结时限", "Statutory days", "整数", "20", "number"),
-    _guide("statutory_unit", "法定办结时限单位", "Statutory unit", "工作日或自然日", "工作日", "choice", UNITS),
-    _guide("promised_days", "承诺办结时限", "Promised days", "整数，不长于法定时限", "5", "number"),
-    _guide("promised_unit", "承诺办结时限单位", "Promised unit", "工作日或自然日", "工作日", "choice", UNITS),
+    _guide("statutory_days", "法定办结时限", "Statutory time limit", "整数", "20", "number"),
+    _guide("statutory_unit", "法定办结时限单位", "Unit of the statutory limit", "工作日或自然日", "工作日", "choice", UNITS),
+    _guide("promised_days", "承诺办结时限", "Promised time limit", "整数，不长于法定时限", "5", "number"),
+    _guide("promised_unit", "承诺办结时限单位", "Unit of the promised limit", "工作日或自然日", "工作日", "choice", UNITS),
     _guide("result", "审批结果", "Result", "结果名称和类型", "营业执照", "text"),
-    _guide("fee", "收费标准", "Fee", "收费项目、标准和依据", "不收费"),
-    _guide("rights", "申请人权利和义务", "Rights and duties", "申请人的权利和义务", "依法申请行政复议或者提起行政诉讼"),
-    _guide("reception", "申请接收", "Reception", "接收地点、时间和方式",
+    _guide("fee", "收费标准", "Fees", "收费项目、标准和依据", "不收费"),
+    _guide("rights", "申请人权利和义务", "Rights and duties of applicants", "申请人的权利和义务", "依法申请行政复议或者提起行政诉讼"),
+    _guide("reception", "申请接收", "Where to apply", "接收地点、时间和方式",
            "示例市政务服务中心 2 楼综合窗口，工作日 9:00 至 17:00"),
-    _guide("consultation", "咨询途径", "Consultation", "电话带区号", "021-00000000"),
-    _guide("complaint", "投诉渠道", "Complaint", "电话带区号，与咨询电话不同", "021-00000001"),
-    _guide("handling_form", "办理方式", "Handling form", "窗口、网办、快递等", "窗口办理、网上办理", "text"),
-    _guide("disclosure", "决定公开", "Disclosure", "决定在何处公开", "示例市人民政府网站"),
+    _guide("consultation", "咨询途径", "Enquiries", "电话带区号", "021-00000000"),
+    _guide("complaint", "投诉渠道", "Complaints", "电话带区号，与咨询电话不同", "021-00000001"),
+    _guide("handling_form", "办理方式", "Ways of handling", "窗口、网办、快递等", "窗口办理、网上办理", "text"),
+    _guide("disclosure", "决定公开", "Publication of decisions", "决定在何处公开", "示例市人民政府网站"),
     _guide("extra", "其他内容", "Other content", "来源文件中没有对应字段的内容", "{\"来源\": \"示例\"}", "map"),
 )  # fmt: skip
 FIELD_BY_NAME: dict[str, FieldInfo] = {field.name: field for field in FIELDS}
@@ -212,7 +223,7 @@ def parse_basis(value: Mapping[str, Any]) -> BasisContent:
     if law.startswith("《") and law.endswith("》"):
         law = law[1:-1]
     if not law:
-        raise BadInput("field_missing", "“设定和实施依据”的法律名称未填写。", field="bases")
+        raise BadInput("field_missing", "“设定依据”的法律名称未填写。", field="bases")
     if len(law) > NAME_LIMIT:
         raise _too_long(info, NAME_LIMIT, len(law))
     parts = ("article", "sub", "paragraph", "item", "subitem")

@@ -258,6 +258,42 @@ VERDICT_EN: dict[str, str] = {
     "take_out": "take out",
 }
 
+VERDICT_RECORD_EN: dict[str, str] = {
+    "save": "saved",
+    "submit": "submitted",
+    "decline": "proposed to leave as it is",
+    "pass": "passed",
+    "return": "returned for correction",
+    "object": "passed with objection",
+    "approve": "approved",
+    "approve_changed": "approved in principle, returned for changes",
+    "reject": "rejected",
+    "confirm": "scope confirmed",
+    "take_out": "taken out",
+}
+
+#: What the log calls what was done, besides the verdicts: read by people, never changed in an old line.
+LOG_VERBS: tuple[str, ...] = (
+    "登记",
+    "梳理",
+    "分单",
+    "打开",
+    "移出",
+    "撤回",
+    "转交",
+    "催办",
+    "退回",
+    "环节结束",
+    "审批通过",
+    "赋码",
+    "发布",
+    "续办",
+    "处理异常",
+    "到期提醒",
+    "逾期",
+    "办结",
+)
+
 RUNG_NAMES: dict[str, Label] = {
     "T-2": Label("到期提醒", "到期提醒", "reminder"),
     "T+0": Label("逾期告知", "逾期告知（上一级负责人）", "told the superior"),

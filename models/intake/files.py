@@ -27,7 +27,7 @@ ITEM_SHAPES: tuple[tuple[str, frozenset[str]], ...] = (
     ("guangxi", frozenset({"task_name", "task_code", "task_type"})),
     ("jiading", frozenset({"itemName", "itemNo", "clDealAccording"})),
 )
-_OWN_COLUMNS = frozenset({field.name for field in FIELDS} | {field.label_zh for field in FIELDS})
+_OWN_COLUMNS = frozenset({field.name for field in FIELDS} | {field.label_zh for field in FIELDS} | {"设定和实施依据"})
 _OWN_NAMES = ("name", "事项名称")
 
 

@@ -28,7 +28,7 @@ OTHER_TYPE = "10"
 _LABELS = {field.name: field.label_zh for field in FIELDS}
 _LEVELS = {"国家级": "1", "省级": "2", "市级": "3", "县级": "4", "区级": "4", "镇级": "5", "街道级": "5", "村级": "6"}
 _DAYS = re.compile(r"(\d+)\s*[(（]?\s*(工作日|自然日|天|日)?\s*[)）]?")
-_BASIS_COLUMNS = ("basis_text", "依据", "设定依据", "实施依据")
+_BASIS_COLUMNS = ("basis_text", "依据", "设定和实施依据", "实施依据")
 
 
 class ItemRow(BaseModel):
@@ -344,7 +344,7 @@ def _own(draft: _Draft, name: str) -> ItemRow:
         extra=extra,
     )
     if not bases and not basis_text and kind_of_code != "handling":
-        draft.warn("bases", "没有设定和实施依据")
+        draft.warn("bases", "没有设定依据")
     return row
 
 
@@ -383,7 +383,7 @@ def _own_notes(table: Table) -> tuple[Problem, ...]:
 def _basis_text(draft: _Draft, name: str) -> str:
     text = draft.take(name)
     if not text:
-        draft.warn("bases", "没有设定和实施依据")
+        draft.warn("bases", "没有设定依据")
     return text
 
 

@@ -41,7 +41,7 @@ def chromium() -> Iterator[Browser]:
     if path is None:
         pytest.skip("Chromium not found")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--accept-lang=zh-CN"])
         yield browser
         browser.close()
 

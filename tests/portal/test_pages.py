@@ -286,7 +286,7 @@ def test_the_catalogue_is_searched_by_words_codes_and_department(office: Office)
 def test_an_items_guide_has_its_sections_in_order_and_its_history(office: Office) -> None:
     drafting(office)
     page = office.client.get("/i/990100342001").text
-    titles = re.findall(r"<h3>(\d+)　(.+?)</h3>", page)
+    titles = re.findall(r"<h3>(\d+) (.+?)</h3>", page)
     assert [title for _, title in titles][:4] == ["适用范围", "事项名称和代码", "办理依据", "办理机构"]
     assert len(titles) == 16
     assert "即将变化" in page

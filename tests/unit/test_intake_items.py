@@ -57,7 +57,7 @@ def test_our_own_file_is_read_with_bases_as_json_or_as_text(tmp_path: Path) -> N
     assert second.type_code == "20" and second.basis_text == "《社会保险法》第五十条"
     assert second.extra == {"promised_days": "五"} and read.rows[1].problems[0].field == "承诺办结时限"
     assert read.rows[2].value is None and read.rows[2].problems[0].level == "refusal"
-    assert [problem.field for problem in read.rows[3].problems] == ["事项类型", "主管部门", "设定和实施依据"]
+    assert [problem.field for problem in read.rows[3].problems] == ["事项类型", "主管部门", "设定依据"]
 
 
 def test_bases_that_are_no_proper_json_are_kept_as_text(tmp_path: Path) -> None:

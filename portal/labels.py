@@ -1,0 +1,60 @@
+"""The names of the trade in the language of the page: what `models.domain.vocabulary` keeps side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from models.domain.vocabulary import (
+    OUTCOME_NAMES,
+    ROLE_NAMES,
+    STAGE_NAMES,
+    STATE_NAMES,
+    TRIGGER_NAMES,
+    VERDICT_BUTTON,
+    VERDICT_EN,
+    VERDICT_RECORD,
+    VERDICT_RECORD_EN,
+    Label,
+)
+from models.words import _, _p, spoken
+
+
+def labels() -> Mapping[str, Any]:
+    """The tables a template names, in the language spoken now."""
+    return _labels(spoken())
+
+
+@cache
+def _labels(code: str) -> dict[str, Any]:
+    english = code == "en"
+    return {
+        "OUTCOMES": _named(OUTCOME_NAMES, english),
+        "TRIGGERS": _named(TRIGGER_NAMES, english),
+        "ROLES": _named(ROLE_NAMES, english),
+        "STATES": {thing: _named(names, english) for thing, names in STATE_NAMES.items()},
+        "STAGES": {stage: _(name) for stage, name in STAGE_NAMES.items()},
+        "VERDICTS": {verdict: _button(verdict) for verdict in VERDICT_BUTTON} if english else VERDICT_BUTTON,
+        "RECORD": VERDICT_RECORD_EN if english else VERDICT_RECORD,
+    }
+
+
+def _named(names: Mapping[str, Label], english: bool) -> dict[str, Label]:
+    if not english:
+        return dict(names)
+    return {code: Label(_begun(name.en), _begun(name.en), name.en) for code, name in names.items()}
+
+
+def _begun(text: str) -> str:
+    return text[0].upper() + text[1:]
+
+
+def _button(verdict: str) -> str:
+    return _begun(VERDICT_EN[verdict]) + ("…" if VERDICT_BUTTON[verdict].endswith("…") else "")
+
+
+def meaning_of(code: str) -> str:
+    """What a refusal's code means, in the language spoken now; empty where the catalogue does not say it."""
+    meaning = _p("refusal", code)
+    return "" if meaning == code else meaning
