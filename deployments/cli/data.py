@@ -14,6 +14,7 @@ import typer
 from deployments.cli.common import nothing_loaded, readable, say, say_json, settings, warn, writable
 
 if TYPE_CHECKING:
+    from models.domain.law_text import Article
     from models.intake.rows import Report
 
 Json = Annotated[bool, typer.Option("--json", help="只输出 JSON")]
@@ -164,52 +165,84 @@ def law_cite(
 
 def _lines(file: str) -> list[str]:
     """The lines of a text file or of the standard input. Raises Unusable file_unreadable."""
+    text = _decoded(file)
+    return text.removesuffix("\n").replace("\r\n", "\n").split("\n") if text else []
+
+
+def _decoded(file: str) -> str:
+    """A UTF-8 file, or the standard input for `-`. Raises Unusable file_unreadable."""
     from models.domain.errors import Unusable
 
     try:
         data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
-        text = data.decode("utf-8-sig")
+        return data.decode("utf-8-sig")
     except OSError as error:
         message = f"文件 {file} 打不开：{error.strerror}。要识别一段文字，请用 - 从标准输入传入。"
         raise Unusable("file_unreadable", message, file=file) from error
     except UnicodeDecodeError as error:
         message = f"文件 {file} 第 {data[: error.start].count(10) + 1} 行不是 UTF-8 编码，请另存为 UTF-8 后再试。"
         raise Unusable("file_unreadable", message, file=file) from error
-    return text.removesuffix("\n").replace("\r\n", "\n").split("\n") if text else []
 
 
 Law = Annotated[str, typer.Argument(help="法规名称")]
 
 
 def law_diff(
-    law: Law,
-    from_version: Annotated[str, typer.Argument(metavar="FROM", help="旧文本日期")],
-    to_version: Annotated[str, typer.Argument(metavar="TO", help="新文本日期")],
+    old: Annotated[str, typer.Argument(metavar="OLD", help="旧文本：Markdown 文件，或者 法规名称@文本日期")],
+    new: Annotated[str, typer.Argument(metavar="NEW", help="新文本，写法相同")],
     as_json: Json = False,
 ) -> None:
-    """逐条对照一部法规的两次文本。Compare two texts of a law, article by article.
+    """逐条对照一部法规的两次文本，并指出变动的种类。Compare two texts of a law, article by article.
 
     \b
-    例 Example: shixiang law diff 保守国家秘密法 2010-04-29 2024-02-27
+    例 Example: shixiang law diff 保守国家秘密法@2010-04-29 保守国家秘密法@2024-02-27 --json
     """
+    from models.domain.change_kinds import KINDS, kind_of_change
     from models.domain.law_compare import match_articles
-    from models.store import laws
 
-    db = readable() or nothing_loaded()
-    try:
-        with db.reader() as connection:
-            old = laws.articles(connection, *_edition(connection, law, from_version))
-            new = laws.articles(connection, *_edition(connection, law, to_version))
-    finally:
-        db.close()
-    rows = [match.model_dump(mode="json") for match in match_articles(old, new)]
+    rows = []
+    for match in match_articles(_text_of(old), _text_of(new)):
+        told = None
+        if match.old is not None and match.new is not None and match.change in {"amended", "moved_and_amended"}:
+            told = kind_of_change(match.old.text, match.new.text)
+        rows.append(
+            {
+                "old_article": None if match.old is None else match.old.no,
+                "old_sub": None if match.old is None else match.old.sub or None,
+                "new_article": None if match.new is None else match.new.no,
+                "new_sub": None if match.new is None else match.new.sub or None,
+                "change": match.change,
+                "kind": None if told is None else told.kind,
+                "similarity": match.similarity,
+                "certain": match.certain,
+                "words": [] if told is None else [[place.old, place.new] for place in told.telling],
+            }
+        )
     if as_json:
         say_json(rows)
         return
     for row in rows:
-        before, after = _article(row["old"]), _article(row["new"])
+        before, after = (_article(row[f"{side}_article"], row[f"{side}_sub"]) for side in ("old", "new"))
         mark = "" if row["certain"] else "（待人工核对）"
-        say(f"{before} → {after}  {_CHANGES[row['change']]}{mark}")
+        kind = "" if row["kind"] is None else f"：{KINDS[row['kind']]}"
+        say(f"{before} → {after}  {_CHANGES[row['change']]}{kind}{mark}")
+
+
+def _text_of(named: str) -> Sequence[Article]:
+    """The articles of a Markdown file or of a text of the library (TITLE@DATE)."""
+    from models.store import laws
+
+    title, at, day = named.rpartition("@")
+    if at and not Path(named).exists():
+        db = readable() or nothing_loaded()
+        try:
+            with db.reader() as connection:
+                return laws.articles(connection, *_edition(connection, title, day))
+        finally:
+            db.close()
+    from models.domain.law_text import read_law
+
+    return read_law(_decoded(named), Path(named).name).articles
 
 
 def _edition(connection: Any, title: str, day: str) -> tuple[str, date]:
@@ -233,10 +266,8 @@ def _edition(connection: Any, title: str, day: str) -> tuple[str, date]:
     return law.id, edition
 
 
-def _article(article: dict[str, Any] | None) -> str:
-    if article is None:
-        return "—"
-    return f"第{article['no']}条" + (f"之{article['sub']}" if article["sub"] else "")
+def _article(number: int | None, sub: int | None) -> str:
+    return "—" if number is None else f"第{number}条" + (f"之{sub}" if sub else "")
 
 
 def law_impact(

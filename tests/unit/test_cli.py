@@ -303,16 +303,24 @@ def test_a_file_of_bases_that_cannot_be_read_is_refused_with_a_sentence(home: Pa
     assert "不是 UTF-8" in shixiang(home, "law", "cite", "gbk.txt").stderr
 
 
-def test_two_texts_of_a_law_are_compared_and_their_impact_is_shown(loaded: Path) -> None:
-    words = ("社会团体登记管理条例", "1998-10-25", "2016-02-06")
-    assert [(row["old"]["no"], row["change"]) for row in answer(loaded, "law", "diff", *words)] == [
-        (1, "unchanged"),
-        (3, "amended"),
+def test_two_texts_of_a_law_are_compared_article_by_article(loaded: Path) -> None:
+    rows = answer(loaded, "law", "diff", "社会团体登记管理条例@1998-10-25", "社会团体登记管理条例@2016-02-06")
+    assert [(row["old_article"], row["new_article"], row["change"]) for row in rows] == [
+        (1, 1, "unchanged"),
+        (3, 3, "amended"),
     ]
+    assert [row["kind"] for row in rows] == [None, "approval_dropped"]
+    assert any("审查同意" in old for old, _ in rows[1]["words"])
+    files = sorted((loaded.parent / "files").rglob("*.md"))[:2]
+    assert answer(loaded, "law", "diff", *map(str, files)) == rows
+
+
+def test_the_impact_of_a_law_is_shown(loaded: Path) -> None:
+    words = ("社会团体登记管理条例", "1998-10-25", "2016-02-06")
     impact = answer(loaded, "law", "impact", *words)
     assert [(row["code"], row["outcomes"]) for row in impact["rows"]] == [("990100001000", ["change_basis"])]
     assert [row["outcomes"] for row in answer(loaded, "law", "impact", *words[:2])["rows"]] == [["cancel"]]
-    done = shixiang(loaded, "law", "diff", "社会团体登记管理条例", "1998-10-25", "2020-01-01")
+    done = shixiang(loaded, "law", "diff", "社会团体登记管理条例@1998-10-25", "社会团体登记管理条例@2020-01-01")
     assert (done.returncode, "现有：1998-10-25、2016-02-06" in done.stderr) == (2, True)
 
 
