@@ -200,7 +200,7 @@ def law_diff(
     from models.domain.change_kinds import KINDS, kind_of_change
     from models.domain.law_compare import match_articles
 
-    rows = []
+    rows: list[dict[str, Any]] = []
     for match in match_articles(_text_of(old), _text_of(new)):
         told = None
         if match.old is not None and match.new is not None and match.change in {"amended", "moved_and_amended"}:

@@ -54,6 +54,7 @@ _CONDITION: Final = re.compile(r"条件|资格|资质|具备|符合|要求|标�
 _SCOPE: Final = re.compile(r"其他|以及|包括|范围|适用|任何|所有|全部|除外|等")
 _REFERENCE: Final = re.compile(rf"[第条款项目之至和或及者、,(){NUMERAL_CHARS}]+")
 _MARKS: Final = re.compile(r"[^\w]+|_")
+_RELATIONS: Final = str.maketrans("", "", "须应当经报向由送交")
 _VARIANTS: Final = str.maketrans({"帐": "账", "做": "作", "它": "他", "份": "分", "像": "象", "唯": "惟", "帖": "贴"})
 _SAME_SENSE: Final = (
     ("相关", "有关"),
@@ -93,7 +94,7 @@ def kind_of_change(old: str, new: str) -> ChangeKind:
 
 
 def _places(old: str, new: str) -> list[ChangedPlace]:
-    parts = word_diff(old, new)
+    parts = word_diff(old, new, join=False)
     found: list[ChangedPlace] = []
     at = 0
     while at < len(parts):
@@ -130,7 +131,10 @@ def _kind(was: str, now: str, before: str, after: str) -> str:
     if _quantities(_AMOUNT, was, now, before, after):
         return "amount"
     brief = len(was + now)
-    names_who = _AUTHORITY.search(was + now) or _AUTHORITY_FOLLOWS.match(after)
+    # 报 for 经 before an authority changes what is done with it, not who it is.
+    names_who = was.translate(_RELATIONS) != now.translate(_RELATIONS) and (
+        _AUTHORITY.search(was + now) or _AUTHORITY_FOLLOWS.match(after)
+    )
     if names_who and brief <= _SHORT and not _SENTENCE.search((was + now).replace(",", "", 2)):
         return "authority"
     if brief <= _BRIEF and set(_DUTY.findall(was)) != set(_DUTY.findall(now)):

@@ -66,14 +66,15 @@ def _cut(text: str) -> list[str]:
     return list(rjieba.cut(text)) if text else []
 
 
-def word_diff(old: str, new: str) -> list[Part]:
+def word_diff(old: str, new: str, *, join: bool = True) -> list[Part]:
     """The parts of both texts in order; a deletion stands before the insertion that replaces it.
 
-    equal + delete parts give `old`, equal + insert parts give `new`.
+    equal + delete parts give `old`, equal + insert parts give `new`. Without `join` every mark stays by itself.
     """
     if old == new:
         return [("equal", old)] if old else []
-    return _join(_groups(words(old), words(new)))
+    groups = _groups(words(old), words(new))
+    return _parts(_join(groups) if join else groups)
 
 
 @dataclass
@@ -102,7 +103,7 @@ def _groups(old: Sequence[str], new: Sequence[str]) -> list[_Group]:
     return groups
 
 
-def _join(groups: Sequence[_Group]) -> list[Part]:
+def _join(groups: Sequence[_Group]) -> list[_Group]:
     joined: list[_Group] = []
     for group in groups:
         if group.marked and len(joined) > 1 and _close(joined[-2], joined[-1], group):
@@ -111,8 +112,12 @@ def _join(groups: Sequence[_Group]) -> list[Part]:
             joined[-1].inserted += kept + group.inserted
         else:
             joined.append(_Group(group.kept, group.deleted, group.inserted))
+    return joined
+
+
+def _parts(groups: Sequence[_Group]) -> list[Part]:
     parts: list[Part] = []
-    for group in joined:
+    for group in groups:
         candidates: tuple[Part, ...] = (("equal", group.kept), ("delete", group.deleted), ("insert", group.inserted))
         parts.extend(part for part in candidates if part[1])
     return parts
