@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from deployments import lifeline, nudge
 from deployments.client import PrefectClient
+from deployments.logs import open_log
 from deployments.prefect_server import api_url, environment
 from models import clock
 from models.actions import engine as verbs
@@ -224,7 +225,7 @@ def main() -> None:
     sys.setswitchinterval(0.0005)
     # Before Prefect is imported: it reads its settings then.
     os.environ.update(environment(settings))
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    open_log()
     Engine(settings).run()
     # Threads of Prefect that still wait for its server must not keep a process that has said farewell.
     os._exit(0)

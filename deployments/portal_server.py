@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import gc
-import logging
 
 import uvicorn
 
 from deployments import lifeline
+from deployments.logs import open_log
 from deployments.runs import Runs
 from models.settings import Settings
 from models.store.database import Database
@@ -19,7 +19,7 @@ def main() -> None:
     """The process `portal`."""
     lifeline.follow()
     settings = Settings()
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    open_log()
     db = Database(settings.business_url)
     runs = Runs(db, settings)
     app = create_app(

@@ -45,9 +45,13 @@ def make_token(link: Mapping[str, Any], secrets: Mapping[str, bytes]) -> str:
 def read_token(token: str) -> TokenParts:
     """The parts of a token; `Unknown bad_link` for anything that is none."""
     try:
-        body, mac = token.split(".")
-        key_id, link_id = _bytes(body).decode("ascii").split(".")
-        return TokenParts(key_id, link_id, _bytes(mac))
+        body, mac = (_bytes(part) for part in token.split("."))
+        text = body.decode("ascii")
+        # Spare bits at the end and signs no id holds: one link has one token.
+        if f"{_text(body)}.{_text(mac)}" != token or not text.isprintable():
+            raise ValueError("not as it was written")
+        key_id, link_id = text.split(".")
+        return TokenParts(key_id, link_id, mac)
     except (ValueError, UnicodeError):
         raise _bad_link() from None
 

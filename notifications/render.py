@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -11,10 +10,10 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from models.domain.outside import one_line
+
 TEMPLATES = Path(__file__).with_name("templates") / "zh"
 TITLE_LENGTH = 24
-#: Anything that could end a header or a line: a name or a title never begins a new line of a mail.
-_BREAKS = re.compile(r"[\x00-\x1f\x7f\u0085\u2028\u2029]+")
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ def render(kind: str, payload: Mapping[str, Any], link: str | None, repeat: int 
 
 def _tame(value: Any) -> Any:
     if isinstance(value, str):
-        return _BREAKS.sub(" ", value).strip()
+        return one_line(value)
     if isinstance(value, Mapping):
         return {key: _tame(inner) for key, inner in value.items()}
     if isinstance(value, list):

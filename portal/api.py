@@ -11,8 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from models.actions import starting, tokens, views
 from models.domain.content import FIELDS
 from models.domain.errors import Forbidden, ProofNeeded
+from models.domain.outside import LARGEST
 from models.words import _
-from portal.state import portal_of
+from portal.state import guessing, portal_of
 
 router = APIRouter(prefix="/api/v1", tags=["v1"])
 
@@ -28,12 +29,14 @@ class StartRequest(BaseModel):
 
 
 def _bearer(request: Request, authorization: str, scope: str) -> str:
-    """The person a token stands for. Raises `ProofNeeded token_missing` or `Forbidden token_scope`."""
+    """The person a token stands for. Raises `ProofNeeded token_missing`, `Forbidden token_scope`, `TooMany`."""
     portal = portal_of(request)
     kind, _space, value = authorization.partition(" ")
-    found = tokens.holder(portal.db, token=value.strip(), now=portal.now()) if kind.lower() == "bearer" else None
-    if found is None:
-        raise ProofNeeded("token_missing", "请求没有有效的接口凭证。")
+    with guessing(request):
+        found = tokens.holder(portal.db, token=value.strip(), now=portal.now()) if kind.lower() == "bearer" else None
+        if found is None:
+            raise ProofNeeded("token_missing", "请求没有有效的接口凭证。")
+    portal.limits.key.take(found.id)
     if scope not in found.scopes:
         raise Forbidden("token_scope", f"接口凭证没有“{scope}”权限。", scope=scope)
     return found.person_id
@@ -114,7 +117,7 @@ def log(
     request: Request,
     change_id: str,
     person: Annotated[str, Depends(may_read)],
-    after: Annotated[int, Query(ge=0)] = 0,
+    after: Annotated[int, Query(ge=0, le=LARGEST)] = 0,
 ) -> list[dict[str, Any]]:
     """The change's log after a sequence number, at most 1,000 lines."""
     return views.changelog(portal_of(request).db, change_id=change_id, after=after)

@@ -18,13 +18,14 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
 from models import clock
-from models.domain.errors import Refusal
+from models.domain.errors import Refusal, TooMany
 from models.settings import Settings
 from models.store.database import Database
 from models.words import N_, _
 from portal import api, board, desk, mailbox, public, signing, starting
-from portal.guard import Guard, TooMany
+from portal.guard import TOO_LARGE, Guard
 from portal.language import LANGUAGES, language
+from portal.limits import Limits
 from portal.pages import error_page, told_plainly
 from portal.state import Portal, SignInFirst, wants_json
 
@@ -33,7 +34,7 @@ _log = logging.getLogger("shixiang.portal")
 _PLAIN = {
     404: N_("没有这个页面。请核对地址，或者从首页进入。"),
     405: N_("这个地址不接受这种请求，未作任何改动。"),
-    413: N_("提交的内容太大，未作任何改动。"),
+    413: TOO_LARGE,
 }
 _OTHERWISE = N_("请求不能处理，未作任何改动。")
 
@@ -47,6 +48,7 @@ def create_app(
     wake: Callable[[str], None],
     missing: Callable[[], list[str]],
     now: Callable[[], Any] = clock.now,
+    limits: Limits | None = None,
 ) -> FastAPI:
     """The application over one office. `secrets` is the current key's id and all keys (`load_secrets`)."""
     app = FastAPI(title="Shixiang", version="1", docs_url=None, redoc_url=None, openapi_url="/api/v1/openapi.json")
@@ -59,6 +61,7 @@ def create_app(
         wake=wake,
         missing=missing,
         now=now,
+        limits=limits or Limits(),
     )
     for code in LANGUAGES:  # before the first request, not in it
         language(code)

@@ -5,8 +5,6 @@ GET shows, POST decides. Whoever holds the link is the person it was sent to; it
 
 from __future__ import annotations
 
-import hashlib
-import json
 import secrets as random
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -25,7 +23,17 @@ from models.words import _, _n, _p
 from notifications.links import check_token, read_token
 from portal.fields import bases_of, basis_texts
 from portal.pages import render, sides, told
-from portal.state import Portal, check_origin, first, plain, portal_of, read_form, wants_json
+from portal.state import (
+    Portal,
+    check_origin,
+    first,
+    guessing,
+    plain,
+    portal_of,
+    read_form,
+    read_json,
+    wants_json,
+)
 
 router = APIRouter(include_in_schema=False)
 #: Adjustments of one sheet on one page; the verdict on the whole sheet goes for all of them.
@@ -33,23 +41,26 @@ ON_A_PAGE = 50
 Form = Mapping[str, list[str]]
 
 
-def open_link(portal: Portal, token: str) -> tuple[str, str]:
-    """Whose desk in which change. Raises `Unknown bad_link`, `Gone dead_link`."""
-    portal.link_limit.take(hashlib.sha256(token.encode()).hexdigest())
-    parts = read_token(token)
-    return signing.desk_of(
-        portal.db,
-        link_id=parts.link_id,
-        check=lambda link: check_token(parts, link, portal.secrets),
-        now=portal.now(),
-    )
+def open_link(request: Request, token: str) -> tuple[str, str]:
+    """Whose desk in which change. Raises `Unknown bad_link`, `Gone dead_link`, `TooMany`."""
+    portal = portal_of(request)
+    with guessing(request):
+        parts = read_token(token)
+        opened = signing.desk_of(
+            portal.db,
+            link_id=parts.link_id,
+            check=lambda link: check_token(parts, link, portal.secrets),
+            now=portal.now(),
+        )
+    portal.limits.link.take(parts.link_id)
+    return opened
 
 
 @router.api_route("/d/{token}", methods=["GET", "HEAD"])
 def show(request: Request, token: str, page: int = 1, done: str = "") -> Response:
     """The desk as it stands. Nothing is decided or changed by looking."""
     portal = portal_of(request)
-    person_id, change_id = open_link(portal, token)
+    person_id, change_id = open_link(request, token)
     lies = verbs.desk(portal.db, person_id=person_id, change_id=change_id, now=portal.now())
     if wants_json(request):
         return JSONResponse(lies)
@@ -60,21 +71,16 @@ def show(request: Request, token: str, page: int = 1, done: str = "") -> Respons
 @router.post("/d/{token}")
 async def submit(request: Request, token: str) -> Response:
     """Record what the person decided, all or nothing; then the change is woken."""
-    portal = portal_of(request)
     check_origin(request)
-    if request.headers.get("content-type", "").startswith("application/json"):
-        try:
-            body = json.loads(await request.body())
-        except ValueError as error:
-            raise BadInput("field_invalid", "提交的内容不是 JSON，未作任何改动。") from error
-        if not isinstance(body, dict):
-            raise BadInput("field_invalid", "提交的内容应为一个 JSON 对象，未作任何改动。")
-        return await run_in_threadpool(_decide_json, request, portal, token, body)
-    form = await read_form(request)
-    return await run_in_threadpool(_decide_form, request, portal, token, form)
+    # Before the body is read: who has no link makes no work.
+    whose = await run_in_threadpool(open_link, request, token)
+    if request.headers.get("content-type", "").lower().startswith("application/json"):
+        return await run_in_threadpool(_decide_json, request, whose, await read_json(request))
+    return await run_in_threadpool(_decide_form, request, whose, token, await read_form(request))
 
 
-def _decide(request: Request, portal: Portal, person_id: str, change_id: str, body: dict[str, Any]) -> dict[str, Any]:
+def _decide(request: Request, person_id: str, change_id: str, body: dict[str, Any]) -> dict[str, Any]:
+    portal = portal_of(request)
     decided = verbs.decide(
         portal.db,
         person_id=person_id,
@@ -90,16 +96,16 @@ def _decide(request: Request, portal: Portal, person_id: str, change_id: str, bo
     return decided.answer
 
 
-def _decide_json(request: Request, portal: Portal, token: str, body: dict[str, Any]) -> Response:
-    person_id, change_id = open_link(portal, token)
-    return JSONResponse(_decide(request, portal, person_id, change_id, body))
+def _decide_json(request: Request, whose: tuple[str, str], body: dict[str, Any]) -> Response:
+    return JSONResponse(_decide(request, *whose, body))
 
 
-def _decide_form(request: Request, portal: Portal, token: str, form: Form) -> Response:
-    person_id, change_id = open_link(portal, token)
+def _decide_form(request: Request, whose: tuple[str, str], token: str, form: Form) -> Response:
+    portal = portal_of(request)
+    person_id, change_id = whose
     try:
         body = body_of(portal, person_id, form)
-        _decide(request, portal, person_id, change_id, body)
+        _decide(request, person_id, change_id, body)
     except Refusal as refusal:
         if isinstance(refusal, Unknown):
             raise

@@ -13,7 +13,11 @@ BASIS_PARTS = ("law", "edition", "article", "sub", "paragraph", "item", "subitem
 def bases_of(form: Mapping[str, list[str]], head: str) -> list[dict[str, str]] | None:
     """The bases a form holds under `{head}{number}-{part}`, empty ones left out; None where it holds none at all."""
     numbers = sorted(
-        {int(n) for name in form if name.startswith(head) and (n := name[len(head) :].split("-")[0]).isdecimal()}
+        {
+            int(n)
+            for name in form
+            if name.startswith(head) and (n := name[len(head) :].split("-")[0]).isdecimal() and len(n) < 6
+        }
     )
     if not numbers:
         return None

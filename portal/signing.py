@@ -10,8 +10,9 @@ from models.actions import signing
 from models.domain.errors import Refusal
 from models.words import _
 from notifications.links import check_token, read_token
+from portal.limits import source_of
 from portal.pages import render, told
-from portal.state import COOKIE, Portal, check_csrf, check_origin, first, portal_of, read_form, signed_in
+from portal.state import COOKIE, check_csrf, check_origin, first, guessing, portal_of, read_form, signed_in
 
 router = APIRouter(include_in_schema=False)
 
@@ -37,15 +38,17 @@ def _send(request: Request, address: str) -> Response:
     if "@" not in address or len(address) > 254 or any(sign.isspace() for sign in address):
         fault = _("请填写登记的工作邮箱，例如 zhang.san@shili.example。")
         return render(request, "sign_in.html", 422, step="ask", nav="", address=address, fault=fault)
-    portal.client_limit.take(request.client.host if request.client else "")
-    portal.address_limit.take(address.lower())
+    portal.limits.asking.take(source_of(request))
+    portal.limits.address.take(address.lower())
     signing.ask_sign_in(portal.db, address=address, key_id=portal.key_id, now=portal.now())
     return render(request, "sign_in.html", step="sent", nav="", address=address, fault="")
 
 
-def _link(portal: Portal, token: str) -> str:
-    parts = read_token(token)
-    check_token(parts, signing.load_link(portal.db, link_id=parts.link_id), portal.secrets)
+def _link(request: Request, token: str) -> str:
+    portal = portal_of(request)
+    with guessing(request):
+        parts = read_token(token)
+        check_token(parts, signing.load_link(portal.db, link_id=parts.link_id), portal.secrets)
     return parts.link_id
 
 
@@ -54,7 +57,7 @@ def confirm(request: Request, token: str) -> Response:
     """Who would be signed in; a preview in a chat spends nothing."""
     portal = portal_of(request)
     try:
-        link = _link(portal, token)
+        link = _link(request, token)
         who = signing.sign_in_person(portal.db, link_id=link, now=portal.now())
     except Refusal as refusal:
         return render(request, "sign_in.html", refusal.status, step="ask", nav="", address="", fault=told(refusal))
@@ -66,7 +69,7 @@ def spend(request: Request, token: str) -> Response:
     """Sign in, once."""
     check_origin(request)
     portal = portal_of(request)
-    session, _who = signing.spend_sign_in(portal.db, link_id=_link(portal, token), now=portal.now())
+    session, _who = signing.spend_sign_in(portal.db, link_id=_link(request, token), now=portal.now())
     answer = RedirectResponse("/", 303)
     answer.set_cookie(
         COOKIE,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -13,11 +15,12 @@ from urllib.parse import parse_qsl
 from fastapi import Request
 
 from models.actions.signing import is_coordinator, session_person
-from models.domain.errors import BadInput, Forbidden, ProofNeeded
+from models.domain.errors import BadInput, Forbidden, ProofNeeded, Unknown
+from models.domain.outside import check_storable
 from models.settings import Settings
 from models.store.database import Database
 from models.store.office import PersonRow
-from portal.guard import Bucket
+from portal.limits import Limits, source_of
 
 COOKIE = "shixiang_session"
 MOST_FIELDS = 60_000
@@ -35,11 +38,7 @@ class Portal:
     wake: Callable[[str], None]
     missing: Callable[[], list[str]]
     now: Callable[[], datetime]
-    #: Requests per link: a page and its submissions, never a machine that tries.
-    link_limit: Bucket = field(default_factory=lambda: Bucket(burst=120, a_second=20))
-    #: Sign-in mails per address, and per machine that asks.
-    address_limit: Bucket = field(default_factory=lambda: Bucket(burst=10, a_second=1 / 30))
-    client_limit: Bucket = field(default_factory=lambda: Bucket(burst=60, a_second=1 / 5))
+    limits: Limits = field(default_factory=Limits)
 
     def csrf(self, session: str) -> str:
         """The mark a session's forms carry."""
@@ -60,7 +59,7 @@ def wants_json(request: Request) -> bool:
     """Whether the answer should be JSON: the interface, or whoever asks for it or sends it."""
     if request.url.path.startswith("/api/"):
         return True
-    if request.headers.get("content-type", "").startswith("application/json"):
+    if request.headers.get("content-type", "").lower().startswith("application/json"):
         return True
     accept = request.headers.get("accept", "")
     return "application/json" in accept and "text/html" not in accept
@@ -88,25 +87,50 @@ def coordinator(request: Request) -> PersonRow:
     return person
 
 
-async def read_form(request: Request) -> dict[str, list[str]]:
-    """The fields of a form; `BadInput` for what cannot be read."""
-    kind = request.headers.get("content-type", "")
-    if kind.startswith("multipart/form-data"):
-        async with request.form(max_fields=MOST_FIELDS, max_files=0) as sent:
-            found: dict[str, list[str]] = {}
-            for name, value in sent.multi_items():
-                if isinstance(value, str):
-                    found.setdefault(name, []).append(value)
-            return found
-    body = await request.body()
+@contextmanager
+def guessing(request: Request) -> Iterator[None]:
+    """Around a look at a link or a key: what is wrong counts against its source, and too much of it is `TooMany`."""
     try:
-        pairs = parse_qsl(body.decode("utf-8"), keep_blank_values=True, max_num_fields=MOST_FIELDS, errors="strict")
+        yield
+    except (Unknown, ProofNeeded):
+        portal_of(request).limits.guess.take(source_of(request))
+        raise
+
+
+async def read_json(request: Request) -> dict[str, Any]:
+    """The object that was sent; `BadInput field_invalid` for what cannot be read or stored."""
+    try:
+        body = json.loads(await request.body(), parse_constant=_no_number)
+    except (ValueError, RecursionError) as error:
+        raise BadInput("field_invalid", "提交的内容不是 JSON，未作任何改动。") from error
+    if not isinstance(body, dict):
+        raise BadInput("field_invalid", "提交的内容应为一个 JSON 对象，未作任何改动。")
+    check_storable(body)
+    return body
+
+
+def _no_number(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")
+
+
+async def read_form(request: Request) -> dict[str, list[str]]:
+    """The fields of a form; `BadInput field_invalid` for what cannot be read or stored."""
+    fields: dict[str, list[str]] = {}
+    for name, value in await _pairs(request):
+        fields.setdefault(name, []).append(value)
+    check_storable(fields)
+    return fields
+
+
+async def _pairs(request: Request) -> list[tuple[str, str]]:
+    try:
+        if request.headers.get("content-type", "").startswith("multipart/form-data"):
+            async with request.form(max_fields=MOST_FIELDS, max_files=0) as sent:
+                return [(name, value) for name, value in sent.multi_items() if isinstance(value, str)]
+        body = (await request.body()).decode("utf-8")
+        return parse_qsl(body, keep_blank_values=True, max_num_fields=MOST_FIELDS, errors="strict")
     except (UnicodeDecodeError, ValueError) as error:
         raise BadInput("field_invalid", "提交的内容无法读取，未作任何改动。请刷新页面后重新提交。") from error
-    fields: dict[str, list[str]] = {}
-    for name, value in pairs:
-        fields.setdefault(name, []).append(value)
-    return fields
 
 
 def first(form: Mapping[str, list[str]], name: str, default: str = "") -> str:

@@ -14,6 +14,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.events import emit_event
 
 from models.actions.legs import Moved, PassResult
+from models.domain.outside import one_line
 from models.domain.vocabulary import STAGE_SHORT
 
 #: More task runs than this in one leg make the run unreadable in the UI.
@@ -51,7 +52,9 @@ def labels(results: Sequence[PassResult], room: int = TASK_RUNS_A_LEG) -> list[s
     last = [
         f"打开{STAGE_SHORT.get(stage, stage)} · {stages_open.count(stage)} 份" for stage in dict.fromkeys(stages_open)
     ]
-    each = [f"{STAGE_SHORT.get(m.stage, m.stage)} · {m.department or '无主管部门'} · {m.count} 项" for m in moved]
+    each = [
+        f"{STAGE_SHORT.get(m.stage, m.stage)} · {one_line(m.department) or '无主管部门'} · {m.count} 项" for m in moved
+    ]
     if len(each) + len(last) <= room:
         return each + last
     stages: dict[str, list[int]] = {}
@@ -99,7 +102,7 @@ def page_key(change_id: str) -> str:
 
 def tell(change_id: str, title: str, result: PassResult) -> None:
     """Events for watching: steps that opened, a change that ended. Never for integration: they may be lost."""
-    resource = {"prefect.resource.id": f"shixiang.change.{change_id}", "prefect.resource.name": title}
+    resource = {"prefect.resource.id": f"shixiang.change.{change_id}", "prefect.resource.name": one_line(title)}
     if result.opened:
         opened = [{"stage": m.stage, "department": m.department, "count": m.count} for m in result.opened[:50]]
         emit_event("shixiang.step.opened", resource=resource, payload={"opened": opened, "waiting": result.waiting})

@@ -19,6 +19,7 @@ from models.actions.notices import at_text
 from models.domain.audit import differing_lines
 from models.domain.content import FIELDS, ItemContent, apply_set, changed_fields, fields_for
 from models.domain.errors import BadInput, Conflict, Forbidden, Refusal
+from models.domain.outside import check_storable, one_line
 from models.domain.procedure import ProcedureVersion
 from models.domain.reach import proposal_hash
 from models.domain.review import LINE_VERDICTS, REASON_NEEDED, VERDICTS, revision_of, stamp_of
@@ -299,6 +300,7 @@ def decide(
     Raises `Conflict` (already_decided, revision_changed, superseded, request_reused), `Forbidden` (four_eyes,
     not_your_seat), `BadInput` (verdict_missing, unknown_verdict, comment_required, field_…, nothing_to_decide).
     """
+    check_storable(body)
     try:
         submission = Submission.model_validate(body)
     except ValidationError as error:
@@ -347,7 +349,13 @@ class _Hand:
         self.connection = connection
         self.case = case
         self.person_id = person_id
-        self.via, self.proof, self.address, self.agent, self.request = via, proof, address, agent[:200], request
+        self.via, self.proof, self.address, self.agent, self.request = (
+            via,
+            proof,
+            address,
+            one_line(agent)[:200],
+            request,
+        )
         self.decided = False
 
     def take(self, said: DecisionIn) -> dict[str, Any]:

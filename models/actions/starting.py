@@ -14,6 +14,7 @@ from sqlalchemy import Connection, and_, insert, select, update
 from models.domain.audit import AUDITED
 from models.domain.deadlines import SHANGHAI
 from models.domain.errors import BadInput, Conflict, Unknown
+from models.domain.outside import check_storable
 from models.domain.reach import Reach, ReachRow, reach_of_law, reach_of_request
 from models.domain.requests import AgencyRequest, LawChange, read_request
 from models.store import catalogue, laws, office
@@ -189,6 +190,7 @@ def register(
     Raises `Unknown` (law, version, item, department, person), `BadInput` and `Conflict request_reused`.
     """
     request = read_request(trigger, params)
+    check_storable(key)
     stored = request.model_dump(mode="json", by_alias=True)
     body_hash = hashlib.sha256(json.dumps([trigger, stored], sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 

@@ -24,6 +24,7 @@ SCOPES = ("read", "start", "receipt")
 class Holder:
     """Whom a token stands for and what it may do."""
 
+    id: str
     person_id: str
     scopes: frozenset[str]
 
@@ -69,7 +70,7 @@ def revoke(db: Database, *, token_id: str, now: datetime) -> None:
 def holder(db: Database, *, token: str, now: datetime) -> Holder | None:
     """Whom a token stands for; None where it is unknown, over or revoked, or its person has left."""
     query = (
-        select(TOKEN.c.person_id, TOKEN.c.scopes)
+        select(TOKEN.c.id, TOKEN.c.person_id, TOKEN.c.scopes)
         .join(PERSON, PERSON.c.id == TOKEN.c.person_id)
         .where(
             and_(
@@ -82,4 +83,4 @@ def holder(db: Database, *, token: str, now: datetime) -> Holder | None:
     )
     with db.reader() as connection:
         row = connection.execute(query).first()
-    return None if row is None else Holder(str(row[0]), frozenset(str(row[1]).split(",")))
+    return None if row is None else Holder(str(row[0]), str(row[1]), frozenset(str(row[2]).split(",")))

@@ -17,6 +17,7 @@ from models.domain.content import FIELDS, ITEM_TYPES
 from models.domain.deadlines import SHANGHAI
 from models.domain.differences import FieldDifference, basis_text, field_differences, field_text
 from models.domain.errors import Unknown
+from models.domain.outside import md, one_line
 from models.domain.vocabulary import OUTCOME_NAMES, STAGE_NAMES, VERDICT_RECORD
 from models.store import catalogue, laws, office, views
 from models.store.change import Row, adjustments, change_row, procedure_body, step_lines
@@ -726,14 +727,6 @@ class StatusPage:
     markdown: str = ""
 
 
-def md(text: object) -> str:
-    """A foreign text inside markdown: no image, no link, no HTML, no table cell of its own."""
-    value = " ".join(str(text).split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    for mark in "\\`*_[]()!|#~$":
-        value = value.replace(mark, f"\\{mark}")
-    return value
-
-
 def status_page(db: Database, *, change_id: str, portal_url: str, now: datetime) -> StatusPage:
     """How a change stands, for the run's name, its tags and its page (WORDING 5)."""
     with db.reader() as connection:
@@ -771,7 +764,8 @@ def status_page(db: Database, *, change_id: str, portal_url: str, now: datetime)
 
 
 def _run_name(held: views.Files, row: Row, waits: Sequence[Mapping[str, Any]], late: int) -> tuple[str, list[str]]:
-    title = row["title"] if len(row["title"]) <= 24 else row["title"][:23] + "…"
+    title = one_line(row["title"])
+    title = title if len(title) <= 24 else title[:23] + "…"
     tags = [row["trigger"]]
     if row["state"] != "open":
         return f"{title} · {'已撤回' if row['state'] == 'withdrawn' else '已办结'}", tags

@@ -9,6 +9,7 @@ Refusal
 ├── Forbidden         the person may not do this                         403
 ├── ProofNeeded       who it is must be shown first                      401
 ├── Gone              the link or the sign-in is over                    410
+├── TooMany           too many of one kind in a short time               429
 └── Unusable          the machine or the home does not allow it          503
 """
 
@@ -61,6 +62,15 @@ class Gone(Refusal):
     """The link or the sign-in is over."""
 
     status = 410
+
+
+class TooMany(Refusal):
+    """Too many requests of one kind in a short time; `seconds` until the next may come."""
+
+    status = 429
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__("too_many_requests", f"操作过于频繁，请 {seconds} 秒后再试。", seconds=seconds)
 
 
 class Unusable(Refusal):

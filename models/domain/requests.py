@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.json_schema import SkipJsonSchema
 
 from models.domain.errors import BadInput
+from models.domain.outside import check_storable
 
 
 def _drop_default(schema: dict[str, Any]) -> None:
@@ -74,6 +75,7 @@ def read_request(trigger: str, params: dict[str, Any]) -> LawChange | AgencyRequ
     model = REQUESTS.get(trigger)
     if model is None:
         raise BadInput("trigger_unknown", f"没有名为“{trigger}”的事由，可用：{'、'.join(REQUESTS)}。")
+    check_storable(params)
     try:
         return model.model_validate(params)  # type: ignore[return-value]
     except ValidationError as error:

@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect
-from sqlalchemy.exc import DBAPIError, DisconnectionError, OperationalError
+from sqlalchemy.exc import DataError, DBAPIError, DisconnectionError, OperationalError
 from sqlalchemy.pool import StaticPool
+
+from models.domain.errors import BadInput
 
 Result = TypeVar("Result")
 _RETRY_SQLSTATES = {"40001", "40P01", "55P03"}
@@ -55,7 +57,7 @@ class Database:
     @contextmanager
     def reader(self) -> Iterator[Connection]:
         """A connection that only reads; each statement sees what is committed when it begins."""
-        with self._reading.connect() as connection:
+        with self._reading.connect() as connection, _refusing():
             yield connection
             connection.rollback()
 
@@ -66,7 +68,8 @@ class Database:
             if self.sqlite:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
             try:
-                yield connection
+                with _refusing():
+                    yield connection
             except BaseException:
                 connection.rollback()
                 raise
@@ -98,6 +101,15 @@ class Database:
     def close(self) -> None:
         """Give all connections back."""
         self.engine.dispose()
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """What a database cannot look for or keep (NUL, a number beyond its range) is somebody's input, no fault of ours."""
+    try:
+        yield
+    except DataError as error:
+        raise BadInput("field_invalid", "提交的内容含有不能保存的字符或者数字，未作任何改动。") from error
 
 
 def _prepare_sqlite(connection: Any, record: Any) -> None:
