@@ -28,6 +28,7 @@ def watch() -> State[Any]:
     missing = desk.compare_runs(turn)
     if missing:
         log.warning("有 %d 个变更的运行已不在或者已结束，已另开运行。", missing)
+    showing.guarded(desk.swept, "日结")
     line = f"巡检完成：在办变更 {len(changes)} 个，更新状态页 {len(turn)} 个。"
     log.info(line)
     return Completed(message=line)

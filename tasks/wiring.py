@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from sqlalchemy import Connection
 
 from models import clock
-from models.actions import engine, legs, starting, views
+from models.actions import audit, engine, legs, starting, views
 from models.actions.legs import PassResult
 from models.actions.starting import Registered
 from models.settings import Settings
@@ -60,6 +60,7 @@ class Desk(Protocol):
     def calm(self, change_id: str | None) -> bool: ...
     def watch_changes(self) -> Sequence[str]: ...
     def refresh_due(self, change_id: str) -> None: ...
+    def swept(self) -> None: ...
     def compare_runs(self, change_ids: Sequence[str]) -> int: ...
     def now(self) -> datetime: ...
 
@@ -203,6 +204,11 @@ class Office:
                 case.flush()
 
         self.db.write(verb)
+
+    def swept(self) -> None:
+        """A round of watch is done: noted for whoever asks, and the first of a day writes the daily head."""
+        audit.seal_day(self.db, now=self.now())
+        engine.watched(self.db, now=self.now())
 
     def compare_runs(self, change_ids: Sequence[str]) -> int:
         """Give each change whose run is gone or over a new one; returns how many."""

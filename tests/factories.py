@@ -16,6 +16,7 @@ from models.domain.law_text import Article, LawText
 from models.store import catalogue, laws
 from models.store.database import Database
 from models.store.publication import new_publication
+from models.store.sealing import OfficeLog
 from models.store.sql import table
 from models.tables import Contact, Department, Item, Person, Post, metadata
 
@@ -146,7 +147,10 @@ def small_office(db: Database, now: datetime, *, schema: bool = True) -> Office:
         )
         for edition, texts in ((OLD, OLD_ARTICLES), (NEW, NEW_ARTICLES)):
             laws.save_law(connection, law_text(edition, texts))
-        publication_id, _ = new_publication(connection, change_id=None, title="初始目录", effective_at=now, now=now)
+        log = OfficeLog(connection, now)
+        publication_id, _ = new_publication(
+            connection, change_id=None, title="初始目录", effective_at=now, now=now, put=log.kept.insert
+        )
         versions = []
         for code, name, kind, department, article in ITEMS:
             ids[code] = f"itm-{code}"
@@ -168,6 +172,12 @@ def small_office(db: Database, now: datetime, *, schema: bool = True) -> Office:
                 )
             )
         catalogue.write_versions(
-            connection, publication_id=publication_id, versions=versions, effective_at=now, now=now
+            connection,
+            publication_id=publication_id,
+            versions=versions,
+            effective_at=now,
+            now=now,
+            put=log.kept.insert,
         )
+        log.line("载入", about=publication_id, publication=publication_id)
     return Office(items=ids)

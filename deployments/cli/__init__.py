@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from deployments.cli import changes, data, system
+from deployments.cli import changes, data, keeping, system
 from deployments.cli.common import guarded
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app = typer.Typer(
 data.register(app)
 changes.register(app)
 system.register(app)
+keeping.register(app)
 
 
 def main() -> None:

@@ -41,7 +41,6 @@ from models.store.change import (
     change_row,
     chunks,
     drafters,
-    insert_rows,
     procedure_body,
     proposals_before_round,
     rows,
@@ -51,6 +50,7 @@ from models.store.change import (
     wake_of,
 )
 from models.store.database import Database
+from models.store.sealing import OfficeLog
 from models.store.sql import among, table
 from models.tables import Request, new_id
 
@@ -329,7 +329,16 @@ def decide(
         case.flush()
         return Decided(answer, wake_of(case.row) if hand.decided else None)
 
-    return db.write(verb)
+    try:
+        return db.write(verb)
+    except Forbidden as refusal:
+        code = refusal.code
+        db.write(
+            lambda connection: OfficeLog(connection, now).line(
+                "拒绝", who=person_id, via=via, about=change_id, code=code, proof=proof, address=address
+            )
+        )
+        raise
 
 
 class _Hand:
@@ -588,7 +597,7 @@ class _Hand:
                     "revision": row["revision"],
                 }
             )
-        insert_rows(self.connection, DECISION_LINE, lines)
+        self.case.insert(DECISION_LINE, lines)
         self.case.became("decision", [decision_id], lines=differing_lines(said.verdict, lines))
         set_assignments(self.case, [assignment["id"]], state="decided", closed_at=self.case.now)
         self.case.log(

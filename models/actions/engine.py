@@ -7,11 +7,14 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, and_, delete, insert, or_, select, update
 
+from models.store import office
 from models.store.change import CHANGE, ENGINE, Case, Wake, next_moment, rows, wake_of
 from models.store.database import Database
 
 #: Work not taken up after this many seconds is woken by the pulse.
 PATIENCE = timedelta(seconds=5)
+#: The fact that tells when watch was last done.
+WATCHED = "watched_at"
 
 
 def engine_seen(db: Database, *, engine_id: str, pid: int, host: str, now: datetime) -> None:
@@ -24,6 +27,11 @@ def engine_seen(db: Database, *, engine_id: str, pid: int, host: str, now: datet
             connection.execute(insert(ENGINE).values(id=engine_id, pid=pid, host=host, started_at=now, seen_at=now))
 
     db.write(verb)
+
+
+def watched(db: Database, *, now: datetime) -> None:
+    """Note that watch has looked after everything."""
+    db.write(lambda connection: office.set_meta(connection, WATCHED, now.isoformat()))
 
 
 def engine_alive(db: Database, *, now: datetime, alive_seconds: float = 10) -> bool:

@@ -37,6 +37,7 @@ from models.intake.rows import Outcome, Problem, ReadFile, ReadRow, Report, refu
 from models.store import catalogue, laws, office
 from models.store.database import Database
 from models.store.publication import PUBLICATION, attach_document, new_publication
+from models.store.sealing import OfficeLog
 from models.tables import metadata, new_id
 
 KINDS = ("departments", "people", "laws", "items")
@@ -175,20 +176,28 @@ class _Room:
                 connection.exec_driver_sql("select pg_advisory_xact_lock(739002)")
             if self.clear:
                 _empty(connection)
+                OfficeLog(connection, self.now).line("清空示例", via="cli")
             return verb(connection)
 
         result = self.db.write(whole)
         self.clear = False
         return result
 
+    def told(self, connection: Connection, report: Report) -> Report:
+        """The report of a file, with its line in the office's log where something was written."""
+        if report.added or report.changed:
+            counts = {"kind": report.kind, "added": report.added, "changed": report.changed}
+            OfficeLog(connection, self.now).line("载入", via="cli", about=Path(report.file).name, **counts)
+        return report
+
     def departments(self, file: _File) -> Report:
         read = read_departments(file.path, file.source)
-        return self.write(lambda connection: _departments(connection, _report(file, read), read.rows))
+        return self.write(lambda c: self.told(c, _departments(c, _report(file, read), read.rows)))
 
     def people(self, file: _File) -> Report:
         read = read_people(file.path, file.source)
         today = self.now.astimezone(_SHANGHAI).date()
-        return self.write(lambda connection: _people(connection, _report(file, read), read.rows, today))
+        return self.write(lambda c: self.told(c, _people(c, _report(file, read), read.rows, today)))
 
     def laws(self, files: Sequence[_File], loaded: Loaded) -> None:
         read: list[tuple[_File, list[LawText | Refusal]]] = []
@@ -202,7 +211,8 @@ class _Room:
         # Collections overlap: of two copies of one text the later one stands, or each load would turn them over.
         winners = {_edition(law): law for _, found in read for law in found if isinstance(law, LawText)}
         for file, found in read:
-            file.report = self.write(partial(_laws, file=file, found=found, winners=winners))
+            write = partial(_laws, file=file, found=found, winners=winners)
+            file.report = self.write(lambda c, write=write: self.told(c, write(c)))  # type: ignore[misc]
 
     def items(self, files: Sequence[_File], loaded: Loaded) -> str | None:
         """All item files in one transaction; the number of the publication."""
@@ -716,12 +726,14 @@ class _Items:
         if not self.versions:
             return None
         first = not self.connection.execute(select(func.count()).select_from(PUBLICATION)).scalar_one()
+        log = OfficeLog(self.connection, self.now)
         publication_id, number = new_publication(
             self.connection,
             change_id=None,
             title=FIRST_TITLE if first else LATER_TITLE,
             effective_at=self.now,
             now=self.now,
+            put=log.kept.insert,
         )
         for (path, _), touched in zip(self.files, self.touched, strict=True):
             if touched:
@@ -735,6 +747,15 @@ class _Items:
             versions=_parents_first([*self.made.values(), *self.versions]),
             effective_at=self.now,
             now=self.now,
+            put=log.kept.insert,
+        )
+        log.line(
+            "载入",
+            via="cli",
+            about=number,
+            publication=publication_id,
+            kind="items",
+            count=len(self.made) + len(self.versions),
         )
         for name in catalogue.LISTS:
             catalogue.snapshot_list(self.connection, name=name, publication_id=publication_id)

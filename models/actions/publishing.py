@@ -76,7 +76,12 @@ def _publish(room: Room, good: Sequence[Row], proposals: dict[str, Row]) -> None
     case = room.case
     effective = min(max(row["effective_at"] for row in good), case.now)
     publication_id, number = new_publication(
-        room.connection, change_id=case.id, title=case.row["title"], effective_at=effective, now=case.now
+        room.connection,
+        change_id=case.id,
+        title=case.row["title"],
+        effective_at=effective,
+        now=case.now,
+        put=case.insert,
     )
     departments = office.departments(room.connection)
     versions = []
@@ -104,7 +109,12 @@ def _publish(room: Room, good: Sequence[Row], proposals: dict[str, Row]) -> None
             )
         )
     written = catalogue.write_versions(
-        room.connection, publication_id=publication_id, versions=versions, effective_at=effective, now=case.now
+        room.connection,
+        publication_id=publication_id,
+        versions=versions,
+        effective_at=effective,
+        now=case.now,
+        put=case.insert,
     )
     _tell_log(case, publication_id, number, effective, versions, written)
     set_adjustments(room.case, list(owner.values()), state="published", effective_at=effective)

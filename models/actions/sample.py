@@ -34,6 +34,7 @@ from models.domain.numerals import int_to_chinese
 from models.store import catalogue, laws, office, views
 from models.store.database import Database
 from models.store.publication import attach_document, new_publication
+from models.store.sealing import OfficeLog
 
 #: The law a demonstration changes: nine items of three departments cite it, and all of them are concerned.
 DEMO_LAW: Final = "示例市餐饮服务管理条例"
@@ -802,8 +803,9 @@ def _publish(connection: Connection, items: Sequence[ItemContent], now: datetime
     """The catalogue as one publication some months ago, with its document and the lists as they stood then."""
     month = now.astimezone(_SHANGHAI).date().replace(day=1) - timedelta(days=100)
     began = datetime.combine(month.replace(day=1), time(), _SHANGHAI)
+    log = OfficeLog(connection, now)
     publication_id, number = new_publication(
-        connection, change_id=None, title="初始目录", effective_at=began, now=began
+        connection, change_id=None, title="初始目录", effective_at=began, now=began, put=log.kept.insert
     )
     versions = [
         catalogue.NewVersion(
@@ -823,8 +825,14 @@ def _publish(connection: Connection, items: Sequence[ItemContent], now: datetime
         for content in items
     ]
     catalogue.write_versions(
-        connection, publication_id=publication_id, versions=versions, effective_at=began, now=began
+        connection,
+        publication_id=publication_id,
+        versions=versions,
+        effective_at=began,
+        now=began,
+        put=log.kept.insert,
     )
+    log.line("建立示例", about=number, publication=publication_id, count=len(versions))
     attach_document(
         connection,
         publication_id=publication_id,

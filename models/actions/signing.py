@@ -16,6 +16,7 @@ from models.store import office
 from models.store.change import Row
 from models.store.database import Database
 from models.store.outbox import LINK, LINK_DAYS, enqueue, link_and_person, link_row, new_link
+from models.store.sealing import OfficeLog
 from models.store.sql import table
 from models.tables import Contact, Person, Session, new_id
 
@@ -129,6 +130,7 @@ def spend_sign_in(db: Database, *, link_id: str, now: datetime) -> tuple[str, of
                 expires_at=now + timedelta(hours=SESSION_HOURS),
             )
         )
+        OfficeLog(connection, now).line("登录", who=row["person_id"], via="portal", about=link_id)
         return office.person(connection, row["person_id"])
 
     return token, db.write(verb)
@@ -155,11 +157,15 @@ def session_person(db: Database, *, token: str, now: datetime) -> office.PersonR
 
 def sign_out(db: Database, *, token: str, now: datetime) -> None:
     """End a session."""
-    db.write(
-        lambda connection: connection.execute(
-            update(SESSION).where(SESSION.c.hash == _hash(token)).values(ended_at=now)
-        )
-    )
+
+    def verb(connection: Connection) -> None:
+        its_own = and_(SESSION.c.hash == _hash(token), SESSION.c.ended_at.is_(None))
+        person_id = connection.execute(select(SESSION.c.person_id).where(its_own)).scalar()
+        if person_id is not None:
+            connection.execute(update(SESSION).where(its_own).values(ended_at=now))
+            OfficeLog(connection, now).line("退出", who=person_id, via="portal")
+
+    db.write(verb)
 
 
 def is_coordinator(db: Database, *, person_id: str, now: datetime) -> bool:

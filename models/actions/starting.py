@@ -279,6 +279,7 @@ def _insert(
     )
     case = Case(connection, change_id, now)
     case.became("change", [change_id], **{name: case.row[name] for name in AUDITED["change"]})
+    case.vouch(CHANGE, [case.row])
     case.log("登记", who=None if starter is None else starter.id, via=via, about=number, work=True, title=request.title)
     case.flush()
     return Registered(id=change_id, number=number, flow_run_id=None, existing=False)

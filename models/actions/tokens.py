@@ -13,6 +13,7 @@ from sqlalchemy import and_, insert, or_, select, update
 from models.domain.errors import BadInput, Unknown
 from models.store import office
 from models.store.database import Database
+from models.store.sealing import OfficeLog
 from models.store.sql import table
 from models.tables import ApiToken, Person, new_id
 
@@ -45,11 +46,15 @@ def issue(
         raise BadInput("field_invalid", f"“scope”应为 {'、'.join(SCOPES)} 之中的，例如 start,read。", field="scope")
     token, token_id = f"sx_{secrets.token_urlsafe(32)}", new_id("tok")
     with db.writer() as connection:
+        person_id = office.person(connection, person).id
+        OfficeLog(connection, now).line(
+            "发凭证", via="cli", about=token_id, person=person_id, scopes=sorted(set(scopes))
+        )
         connection.execute(
             insert(TOKEN).values(
                 id=token_id,
                 hash=_hash(token),
-                person_id=office.person(connection, person).id,
+                person_id=person_id,
                 scopes=",".join(sorted(set(scopes))),
                 created_at=now,
                 expires_at=expires,
@@ -65,6 +70,7 @@ def revoke(db: Database, *, token_id: str, now: datetime) -> None:
         where = and_(TOKEN.c.id == token_id, TOKEN.c.revoked_at.is_(None))
         if connection.execute(update(TOKEN).where(where).values(revoked_at=now)).rowcount != 1:
             raise Unknown("token_unknown", f"没有编号为 {token_id} 的有效凭证。")
+        OfficeLog(connection, now).line("停用凭证", via="cli", about=token_id)
 
 
 def holder(db: Database, *, token: str, now: datetime) -> Holder | None:

@@ -6,11 +6,13 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import partial
 from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, case, func, insert, or_, select, update
 
 from models.domain.law_text import canonical_title
+from models.store.sealing import Insert
 from models.store.sql import among, insert_all, table
 from models.tables import (
     Basis,
@@ -224,11 +226,13 @@ def write_versions(
     versions: Sequence[NewVersion],
     effective_at: datetime,
     now: datetime,
+    put: Insert | None = None,
 ) -> dict[str, tuple[str | None, str]]:
     """Switch versions as sets: item id to (old version id or None, new version id).
 
     The standing version ends at `effective_at`; one that would begin only then or later is superseded instead, since a
-    period may not be empty. Bases, codes and the publication's lines are written with them.
+    period may not be empty. Bases, codes and the publication's lines are written with them. `put` inserts versions and
+    lines so that a log vouches for them.
     """
     ids = [version.item_id for version in versions]
     _make_items(connection, versions)
@@ -245,8 +249,10 @@ def write_versions(
         )
         bases.extend(_basis_values(version, version_id))
     lines = [_line_values(version, publication_id, written[version.item_id]) for version in versions]
-    for target, values in ((VERSION, rows), (BASIS, bases), (LINE, lines)):
-        insert_all(connection, target, values)
+    put = put or partial(insert_all, connection)
+    put(VERSION, rows)
+    insert_all(connection, BASIS, bases)
+    put(LINE, lines)
     _keep_codes(connection, versions)
     return written
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -15,6 +15,8 @@ from sqlalchemy import Engine as Engine_
 
 from models.domain.audit import AUDITED, BECAME, plain
 from models.domain.errors import Unknown
+from models.domain.seals import line_hash
+from models.store.sealing import Kept
 from models.store.sql import among, insert_all, table
 from models.tables import (
     Adjustment,
@@ -112,6 +114,7 @@ class Case:
         self._entries: list[Row] = []
         self._became: list[Any] = []
         self._values: Row = {}
+        self._kept = Kept(connection)
         self._seq = int(self.row["log_seq"])
 
     def log(
@@ -137,6 +140,7 @@ class Case:
             "verb": verb,
             "object": about,
             "data": data,
+            "sealed": self._kept.take(),
         }
         self._tell(entry)
         self._entries.append(entry)
@@ -145,6 +149,16 @@ class Case:
             if self.row["work_seq"] <= self.row["consumed_seq"] or self.row["work_since"] is None:
                 self.set(work_since=self.now)
         return self._seq
+
+    def insert(self, target: Table, values: Sequence[Mapping[str, Any]]) -> None:
+        """Insert rows; for those that decide the next line of the log vouches."""
+        if target is PROPOSAL:
+            values = [{**row, "log_seq": self._seq + 1} for row in values]
+        self._kept.insert(target, values)
+
+    def vouch(self, target: Table, values: Sequence[Mapping[str, Any]]) -> None:
+        """Have the next line vouch for rows that were inserted already."""
+        self._kept.keep(target, values)
 
     def set(self, **values: Any) -> None:
         """Columns of the change row to write at `flush`."""
@@ -176,13 +190,14 @@ class Case:
 
     def flush(self) -> None:
         """Write the log lines and the columns; what the last line did not tell yet, it tells."""
+        assert self._kept.empty, "rows that decide were written without a line of the log"
         if self._became and not self._entries:
             self.log("更新", about=self.row["number"])
         if self._entries:
             self._tell(self._entries[-1])
             for entry in self._entries:
                 entry["prev_hash"] = self._prev
-                entry["hash"] = self._prev = log_hash(entry)
+                entry["hash"] = self._prev = line_hash(entry)
             self.connection.execute(insert(LOG), self._entries)
             self._values["log_seq"] = self._seq
             self._entries = []
@@ -190,14 +205,6 @@ class Case:
             self.connection.execute(update(CHANGE).where(CHANGE.c.id == self.id).values(**self._values))
             self.row.update(self._values)
             self._values = {}
-
-
-def log_hash(entry: Mapping[str, Any]) -> str:
-    """SHA-256 over the line and the hash of the one before: the chain of a change."""
-    body = {name: entry[name] for name in ("change_id", "seq", "who", "acting_for", "via", "verb", "object", "data")}
-    body["at"] = entry["at"].astimezone(UTC).isoformat()
-    text = entry["prev_hash"] + json.dumps(body, ensure_ascii=False, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def next_number(connection: Connection, year: int) -> str:
@@ -436,13 +443,13 @@ def insert_rows(connection: Connection, target: Any, values: Sequence[Row]) -> N
 
 def add_rows(case: Case, target: Table, values: Sequence[Row]) -> None:
     """Insert a set of rows with an `id` and tell the log of them."""
-    insert_all(case.connection, target, values)
+    case.insert(target, values)
     case.made(target.name, values)
 
 
 def add_proposals(case: Case, values: Sequence[Row]) -> None:
     """Insert editions of proposals and tell the log who wrote them."""
-    insert_all(case.connection, PROPOSAL, values)
+    case.insert(PROPOSAL, values)
     case.made(PROPOSAL.name, [{**row, "id": f"{row['adjustment_id']}:{row['no']}"} for row in values])
 
 

@@ -62,6 +62,17 @@ class Database:
             connection.rollback()
 
     @contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """A connection that only reads, all statements from what was committed at its first."""
+        with self.engine.connect() as connection:
+            if self.sqlite:
+                connection.exec_driver_sql("BEGIN")
+            else:
+                connection.exec_driver_sql("set transaction isolation level repeatable read, read only")
+            yield connection
+            connection.rollback()
+
+    @contextmanager
     def writer(self) -> Iterator[Connection]:
         """One writer transaction: committed at the end, rolled back by any exception."""
         with self._turn, self.engine.connect() as connection:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, func, insert, select, update
 
-from models.store.sql import table
+from models.store.sealing import Insert
+from models.store.sql import insert_all, table
 from models.tables import Document, Publication, PublicationLine, new_id
 
 PUBLICATION = table(Publication)
@@ -18,26 +20,32 @@ SHANGHAI = ZoneInfo("Asia/Shanghai")
 
 
 def new_publication(
-    connection: Connection, *, change_id: str | None, title: str, effective_at: datetime, now: datetime
+    connection: Connection,
+    *,
+    change_id: str | None,
+    title: str,
+    effective_at: datetime,
+    now: datetime,
+    put: Insert | None = None,
 ) -> tuple[str, str]:
     """A publication with the next number of its year (`F2026-0007`): (id, number).
 
-    To be called in the writer transaction that also writes its versions. Raises IntegrityError where the change was
+    To be called in the writer transaction that also writes its versions; `put` inserts so that a log vouches for it.
+    Raises IntegrityError where the change was
     published for that moment before.
     """
     number = _next_number(connection, now.astimezone(SHANGHAI).year)
     publication_id = new_id("pub")
-    connection.execute(
-        insert(PUBLICATION).values(
-            id=publication_id,
-            number=number,
-            change_id=change_id,
-            title=title,
-            effective_at=effective_at,
-            published_at=now,
-            state="published",
-        )
-    )
+    row = {
+        "id": publication_id,
+        "number": number,
+        "change_id": change_id,
+        "title": title,
+        "effective_at": effective_at,
+        "published_at": now,
+        "state": "published",
+    }
+    (put or partial(insert_all, connection))(PUBLICATION, [row])
     return publication_id, number
 
 

@@ -55,6 +55,7 @@ class Change(SQLModel, table=True):
     created_at: datetime = Field(sa_type=UtcDateTime)
     closed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     log_seq: int = 0
+    headed_seq: int = Field(default=0, description="the last line of the log that a daily head fixes")
     work_seq: int = 0
     consumed_seq: int = 0
     work_since: datetime | None = Field(default=None, sa_type=UtcDateTime)
@@ -91,6 +92,27 @@ class ChangeLog(SQLModel, table=True):
     verb: str
     object: str = ""
     data: dict[str, Any] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
+    sealed: dict[str, Any] | None = Field(
+        default=None,
+        sa_column=Column(JSON(none_as_null=True), nullable=True),
+        description="the rows this line wrote, by table",
+    )
+    prev_hash: str
+    hash: str
+
+
+class OfficeLog(SQLModel, table=True):
+    """The log of what concerns no change, and the daily heads over all changes: one chain of hashes."""
+
+    __tablename__ = "office_log"
+    seq: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    at: datetime = Field(sa_type=UtcDateTime)
+    who: str | None = None
+    via: str
+    verb: str = Field(index=True)
+    object: str = ""
+    data: dict[str, Any] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
+    sealed: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON(none_as_null=True), nullable=True))
     prev_hash: str
     hash: str
 
@@ -142,6 +164,7 @@ class Proposal(SQLModel, table=True):
     by_person_id: str | None = None
     at: datetime = Field(sa_type=UtcDateTime)
     submitted: bool = False
+    log_seq: int | None = Field(default=None, description="the line of the log that vouches for it")
 
 
 class Sheet(SQLModel, table=True):

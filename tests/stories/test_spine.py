@@ -16,8 +16,9 @@ from models.actions.starting import preview, register
 from models.actions.steering import take_out
 from models.actions.views import change_show
 from models.domain.errors import BadInput, Conflict, Forbidden
+from models.domain.seals import line_hash
 from models.store import catalogue, quick
-from models.store.change import ADJUSTMENT, LOG, SHEET, STEP, adjustments, change_row, log_hash, rows, sheets
+from models.store.change import ADJUSTMENT, LOG, SHEET, STEP, adjustments, change_row, rows, sheets
 from models.store.database import Database
 from models.store.outbox import NOTICE
 from models.store.sql import table
@@ -475,7 +476,7 @@ def test_the_log_of_a_change_is_a_chain_of_hashes(db: Database, office: Office) 
     previous = ""
     for entry in entries:
         assert entry["prev_hash"] == previous
-        assert log_hash(entry) == entry["hash"]
+        assert line_hash(entry) == entry["hash"]
         previous = entry["hash"]
 
 

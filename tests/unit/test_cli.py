@@ -383,3 +383,20 @@ def test_a_change_nobody_knows_is_one_sentence(loaded: Path, tmp_path: Path) -> 
     for where in (tmp_path / "empty", loaded):
         done = shixiang(where, "change", "show", "2026-0099")
         assert (done.returncode, done.stderr) == (2, "没有编号为 2026-0099 的变更。\n")
+
+
+# --- the audit log -------------------------------------------------------------------------------------------------
+
+
+def test_audit_verify_says_ok_and_names_what_somebody_altered(loaded: Path) -> None:
+    from sqlite3 import connect
+
+    assert answer(loaded, "audit", "verify")["ok"] is True
+    with contextlib.closing(connect(loaded / "shixiang.db")) as connection, connection:
+        connection.execute("update item_version set name = '别的事项' where no = 1")
+    done = shixiang(loaded, "audit", "verify")
+    assert done.returncode == 1
+    assert "事项版本" in done.stdout and "被改动" in done.stdout
+    assert json.loads(shixiang(loaded, "audit", "verify", "--json").stdout)["findings"][0]["table"] == "item_version"
+    assert shixiang(loaded, "audit", "verify", "--change", "2026-0001").returncode == 2
+    assert "还没有日结" in shixiang(loaded, "audit", "head").stderr
