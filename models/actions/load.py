@@ -186,8 +186,8 @@ class _Room:
     def told(self, connection: Connection, report: Report) -> Report:
         """The report of a file, with its line in the office's log where something was written."""
         if report.added or report.changed:
-            counts = {"kind": report.kind, "added": report.added, "changed": report.changed}
-            OfficeLog(connection, self.now).line("载入", via="cli", about=Path(report.file).name, **counts)
+            log, name = OfficeLog(connection, self.now), Path(report.file).name
+            log.line("载入", via="cli", about=name, kind=report.kind, added=report.added, changed=report.changed)
         return report
 
     def departments(self, file: _File) -> Report:

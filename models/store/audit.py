@@ -5,7 +5,7 @@ change says beside what its tables say of the same.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -71,7 +71,7 @@ def changes(connection: Connection, reference: str | None = None) -> list[Row]:
 
 def change_portions(connection: Connection, found: Sequence[Row]) -> Iterator[tuple[Row, dict[str, list[Row]]]]:
     """Each change with its `lines`, and its rows of `proposal`, `decision` and `decision_line`."""
-    of_change = {
+    of_change: dict[str, Callable[[list[str]], Select[Any]]] = {
         "lines": lambda ids: select(LOG).where(among(LOG.c.change_id, ids)).order_by(LOG.c.change_id, LOG.c.seq),
         "decision": lambda ids: select(DECISION).where(among(DECISION.c.change_id, ids)),
         "decision_line": lambda ids: (
@@ -168,12 +168,12 @@ def version_ends(connection: Connection) -> Iterator[tuple[list[Version], dict[s
         .join(PUBLICATION, PUBLICATION.c.id == VERSION.c.publication_id)
         .order_by(VERSION.c.no)
     )
-    by_item: dict[str, list[Any]] = defaultdict(list)
-    for row in connection.execute(query):
-        by_item[row.item_id].append(row)
+    by_item: dict[str, list[Row]] = defaultdict(list)
+    for row in readable(connection, query):
+        by_item[row["item_id"]].append(row)
     for found in by_item.values():
-        versions = [Version(row.id, row.no, row.valid_from, row.published_at) for row in found]
-        yield versions, {row.id: (row.valid_to, row.superseded_at) for row in found}
+        versions = [Version(row["id"], row["no"], row["valid_from"], row["published_at"]) for row in found]
+        yield versions, {row["id"]: (row["valid_to"], row["superseded_at"]) for row in found}
 
 
 def chain_fault(lines: Sequence[Row]) -> tuple[int, str] | None:
