@@ -15,6 +15,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from models.domain.audit import Rows, differences, replay
 from models.domain.deadlines import SHANGHAI
 from models.domain.errors import BadInput, Unknown, Unusable
 from models.domain.seals import compare, ends, key_of
@@ -29,6 +30,10 @@ TABLES = {
     "office_log": "机关日志",
     "change_log": "变更日志",
     "change": "变更",
+    "adjustment": "调整",
+    "sheet": "调整单",
+    "step": "环节",
+    "assignment": "待办",
     "proposal": "拟调整内容",
     "decision": "意见",
     "decision_line": "逐项意见",
@@ -211,10 +216,13 @@ class _Proof:
     def changes(self, found: Sequence[Row], *, alone: bool) -> None:
         for change, read in store.change_portions(self.connection, found):
             self.report.changes += 1
-            self.report.lines += len(read["lines"])
-            if self._chain(change, read["lines"]):
+            lines = read["change_log"]
+            self.report.lines += len(lines)
+            sound = self._chain(change, lines)
+            self._heads(change, lines)
+            if sound:
                 self._rows(change, read)
-            self._heads(change, read["lines"])
+                self._replayed(change, lines, store.audited(change, read))
         if not alone:
             here = {row["id"] for row in found}
             for change_id in sorted(set(self.fixed) - here):
@@ -245,6 +253,21 @@ class _Proof:
         if change["headed_seq"] != (fixed[-1][0] if fixed else 0):
             self.say("change", "altered", change=change, row=change["id"], detail="headed_seq")
 
+    def _replayed(self, change: Row, lines: Sequence[Row], standing: Rows) -> None:
+        """What the log says became of everything is what the tables say."""
+        named = {(finding.table, finding.row) for finding in self.report.findings}
+        for one in differences(replay(lines), standing):
+            if (one.kind, one.id) not in named:
+                what = (
+                    "missing"
+                    if one.standing is None and not one.column
+                    else "inserted"
+                    if not one.column
+                    else "altered"
+                )
+                self.say(one.kind, what, change=change, seq=one.seq, row=one.id, detail=one.column)
+                named.add((one.kind, one.id))
+
     def _rows(self, change: Row, read: Mapping[str, list[Row]]) -> None:
         decisions = {row["id"]: row for row in read["decision"]}
         of_decision: dict[str, list[Row]] = defaultdict(list)
@@ -255,7 +278,7 @@ class _Proof:
             of_line[row["log_seq"]].append(row)
         loose = {"decision": dict(decisions), "proposal": {key_of("proposal", row): row for row in read["proposal"]}}
         before: datetime | None = None
-        for line in read["lines"]:
+        for line in read["change_log"]:
             made = line["data"].get("decision")
             if line["sealed"] is None:
                 if made is not None or line["verb"] in {"梳理", "暂存"}:
@@ -283,7 +306,7 @@ class _Proof:
         for key in loose["decision"]:
             self.say("decision", "inserted", change=change, row=key)
         for row in decisions.values():
-            if row["undone_at"] is not None and not _undone(row, read["lines"]):
+            if row["undone_at"] is not None and not _undone(row, read["change_log"]):
                 self.say("decision", "altered", change=change, row=row["id"], detail="undone_at")
 
     def _unsealed_publication(self, line: Row) -> None:

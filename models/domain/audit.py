@@ -156,6 +156,10 @@ def differences(found: Replay, standing: Rows) -> Iterator[Difference]:
                 if there[row_id].get(column) != logged:
                     seq = found.said[kind, row_id, column]
                     yield Difference(kind, row_id, column, logged, there[row_id].get(column), seq)
+            for column in AUDITED[kind] if found.whole else ():
+                # What no line ever said is empty.
+                if column not in values and there[row_id].get(column):
+                    yield Difference(kind, row_id, column, None, there[row_id][column], None)
         if found.whole:
             for row_id in there.keys() - rows.keys():
                 yield Difference(kind, row_id, "", None, there[row_id], None)

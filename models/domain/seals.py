@@ -75,7 +75,7 @@ def _plain(value: object) -> str:
 
 def key_of(name: str, row: Row) -> str:
     """What a row is known by, as one text."""
-    return "/".join(str(row[column]) for column in KINDS[name].key)
+    return ":".join(str(row[column]) for column in KINDS[name].key)
 
 
 def _ordered(name: str, rows: Iterable[Row]) -> list[tuple[str, str]]:

@@ -5,16 +5,16 @@ change says beside what its tables say of the same.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, Table, and_, select, type_coerce, update
+from sqlalchemy import ColumnElement, Connection, Select, Table, and_, select, type_coerce, update
 from sqlalchemy.types import NullType
 
 from models.domain.audit import AUDITED, Rows, differing_lines, plain
 from models.domain.seals import Version, line_hash
-from models.store.catalogue import VERSION
+from models.store.catalogue import VERSION as VERSION
 from models.store.change import (
     ADJUSTMENT,
     ASSIGNMENT,
@@ -70,30 +70,50 @@ def changes(connection: Connection, reference: str | None = None) -> list[Row]:
 
 
 def change_portions(connection: Connection, found: Sequence[Row]) -> Iterator[tuple[Row, dict[str, list[Row]]]]:
-    """Each change with its `lines`, and its rows of `proposal`, `decision` and `decision_line`."""
-    of_change: dict[str, Callable[[list[str]], Select[Any]]] = {
-        "lines": lambda ids: select(LOG).where(among(LOG.c.change_id, ids)).order_by(LOG.c.change_id, LOG.c.seq),
-        "decision": lambda ids: select(DECISION).where(among(DECISION.c.change_id, ids)),
-        "decision_line": lambda ids: (
-            select(DECISION_LINE, DECISION.c.change_id.label("of_change"))
-            .join(DECISION, DECISION.c.id == DECISION_LINE.c.decision_id)
-            .where(among(DECISION.c.change_id, ids))
-        ),
-        "proposal": lambda ids: (
-            select(PROPOSAL, ADJUSTMENT.c.change_id.label("of_change"))
-            .join(ADJUSTMENT, ADJUSTMENT.c.id == PROPOSAL.c.adjustment_id)
-            .where(among(ADJUSTMENT.c.change_id, ids))
-        ),
-    }
+    """Each change with the lines of its log (`change_log`) and all its rows, by table."""
+
+    def through(target: Table, of: Table, link: ColumnElement[bool]) -> Select[Any]:
+        return select(target, of.c.change_id.label("of_change")).join(of, link)
+
+    questions: list[tuple[Table, Table, Select[Any]]] = [(target, target, select(target)) for target in _BY_CHANGE]
+    questions += [
+        (LOG, LOG, select(LOG).order_by(LOG.c.change_id, LOG.c.seq)),
+        (DECISION_LINE, DECISION, through(DECISION_LINE, DECISION, DECISION.c.id == DECISION_LINE.c.decision_id)),
+        (PROPOSAL, ADJUSTMENT, through(PROPOSAL, ADJUSTMENT, ADJUSTMENT.c.id == PROPOSAL.c.adjustment_id)),
+        (VERSION, ADJUSTMENT, through(VERSION, ADJUSTMENT, ADJUSTMENT.c.id == VERSION.c.adjustment_id)),
+    ]
     for start in range(0, len(found), _PORTION):
         part = found[start : start + _PORTION]
         ids = [row["id"] for row in part]
-        read: dict[str, dict[str, list[Row]]] = {row["id"]: {name: [] for name in of_change} for row in part}
-        for name, query in of_change.items():
-            for row in readable(connection, query(ids)):
-                read[row.pop("of_change", None) or row["change_id"]][name].append(row)
+        read: dict[str, dict[str, list[Row]]] = {key: {target.name: [] for target, _, _ in questions} for key in ids}
+        for target, of, query in questions:
+            for row in readable(connection, query.where(among(of.c.change_id, ids))):
+                read[row.pop("of_change", None) or row["change_id"]][target.name].append(row)
         for row in part:
             yield row, read[row["id"]]
+
+
+def standing_rows(connection: Connection, change_id: str) -> Rows:
+    """The audited columns of everything that belongs to a change, in the shape of `Replay.rows`."""
+    [(change, read)] = change_portions(connection, changes(connection, change_id))
+    return audited(change, read)
+
+
+def audited(change: Row, read: Mapping[str, Sequence[Row]]) -> Rows:
+    """The same of what `change_portions` read."""
+    said: dict[str, list[Row]] = defaultdict(list)
+    for line in read[DECISION_LINE.name]:
+        said[line["decision_id"]].append(line)
+    found: dict[str, Sequence[Row]] = {kind: read.get(kind, ()) for kind in AUDITED}
+    found[CHANGE.name] = [change]
+    found[PROPOSAL.name] = [{**row, "id": f"{row['adjustment_id']}:{row['no']}"} for row in read[PROPOSAL.name]]
+    found[DECISION.name] = [
+        {**row, "lines": differing_lines(row["verdict"], said[row["id"]])} for row in read[DECISION.name]
+    ]
+    return {
+        kind: {str(row["id"]): {name: plain(row[name]) for name in AUDITED[kind]} for row in there}
+        for kind, there in found.items()
+    }
 
 
 def office_lines(connection: Connection) -> list[Row]:
@@ -191,26 +211,3 @@ def chain_fault(lines: Sequence[Row]) -> tuple[int, str] | None:
 def log_lines(connection: Connection, change_id: str) -> list[Row]:
     """The whole log of a change, in order."""
     return rows(connection, select(LOG).where(LOG.c.change_id == change_id).order_by(LOG.c.seq))
-
-
-def standing_rows(connection: Connection, change_id: str) -> Rows:
-    """The audited columns of everything that belongs to a change, in the shape of `Replay.rows`."""
-    its_own = ADJUSTMENT.c.change_id == change_id
-    found = {CHANGE.name: rows(connection, select(CHANGE).where(CHANGE.c.id == change_id))}
-    for target in _BY_CHANGE:
-        found[target.name] = rows(connection, select(target).where(target.c.change_id == change_id))
-    proposals = select(PROPOSAL).join(ADJUSTMENT, ADJUSTMENT.c.id == PROPOSAL.c.adjustment_id).where(its_own)
-    found[PROPOSAL.name] = [{**row, "id": f"{row['adjustment_id']}:{row['no']}"} for row in rows(connection, proposals)]
-    versions = select(VERSION).join(ADJUSTMENT, ADJUSTMENT.c.id == VERSION.c.adjustment_id).where(its_own)
-    found[VERSION.name] = rows(connection, versions)
-    said: dict[str, list[Row]] = {}
-    lines = select(DECISION_LINE).join(DECISION, DECISION.c.id == DECISION_LINE.c.decision_id)
-    for line in rows(connection, lines.where(DECISION.c.change_id == change_id)):
-        said.setdefault(line["decision_id"], []).append(line)
-    for row in found[DECISION.name]:
-        row["lines"] = differing_lines(row["verdict"], said.get(row["id"], ()))
-    return {kind: {str(row["id"]): _audited(kind, row) for row in there} for kind, there in found.items()}
-
-
-def _audited(kind: str, row: Row) -> dict[str, Any]:
-    return {name: plain(row[name]) for name in AUDITED[kind]}
