@@ -128,7 +128,7 @@ async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"] if part not in ("query", "body", "path"))
-    message = _("“%(field)s”填写有误，未作任何改动。", field=where or _("内容"))
+    message = _("“%(field)s”不能这样填写，未作任何改动。", field=where or _("内容"))
     if wants_json(request):
         return JSONResponse({"error": "field_invalid", "message": message, "field": where}, status_code=422)
     return error_page(request, message, 422)

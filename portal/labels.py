@@ -18,7 +18,17 @@ from models.domain.vocabulary import (
     VERDICT_RECORD_EN,
     Label,
 )
-from models.words import _, _p, spoken
+from models.words import N_, _, _p, spoken
+
+PARTS = {
+    "data": N_("数据库"),
+    "prefect": "Prefect",
+    "engine": N_("流程引擎"),
+    "deployments": N_("部署"),
+    "mailbox": N_("邮箱"),
+    "deliverer": N_("发送"),
+    "watch": N_("巡检"),
+}
 
 
 def labels() -> Mapping[str, Any]:
@@ -52,6 +62,18 @@ def _begun(text: str) -> str:
 
 def _button(verdict: str) -> str:
     return _begun(VERDICT_EN[verdict]) + ("…" if VERDICT_BUTTON[verdict].endswith("…") else "")
+
+
+def button(stage: str, verdict: str) -> str:
+    """What a verdict's button says at a stage: who countersigns agrees, he does not let pass."""
+    if stage == "countersign" and verdict == "pass":
+        return _p("countersign", "同意")
+    return str(labels()["VERDICTS"][verdict])
+
+
+def part(code: str) -> str:
+    """What a part of the system is called."""
+    return _(PARTS.get(code, code))
 
 
 def meaning_of(code: str) -> str:

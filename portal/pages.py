@@ -19,7 +19,7 @@ from models.domain.deadlines import SHANGHAI
 from models.domain.differences import basis_text, word_diff
 from models.domain.errors import Refusal
 from models.words import N_, _, _n, _p, spoken
-from portal.labels import labels, meaning_of
+from portal.labels import button, labels, meaning_of, part
 from portal.language import LANGUAGES, asked_in_address, handed_on, with_language
 from portal.state import COOKIE, Portal, plain, portal_of, signed_in
 
@@ -138,11 +138,13 @@ def _environment() -> Environment:
         full_day=full_day,
         plain=plain,
         told=told,
+        button=button,
         words=_words,
     )
     made.filters["outcome_names"] = _outcome_names
     made.filters["listed"] = _listed
     made.filters["word"] = _
+    made.filters["part"] = part
     made.filters["lines"] = lambda text: _lines(str(text))
     return made
 

@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sqlalchemy import Connection, and_, func, insert, select
 
-from models.actions.notices import at_text
+from models.actions.notices import at_text, contact_of
 from models.domain.audit import differing_lines
 from models.domain.content import FIELDS, ItemContent, apply_set, changed_fields, fields_for
 from models.domain.errors import BadInput, Conflict, Forbidden, Refusal
@@ -305,7 +305,9 @@ def decide(
         submission = Submission.model_validate(body)
     except ValidationError as error:
         first = error.errors()[0]
-        raise BadInput("field_invalid", f"提交的内容有误：{'.'.join(map(str, first['loc']))}。") from error
+        raise BadInput(
+            "field_invalid", f"提交的内容中“{'.'.join(map(str, first['loc']))}”不合要求，未作任何改动。"
+        ) from error
     body_hash = hashlib.sha256(json.dumps(body, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
     def verb(connection: Connection) -> Decided:
@@ -443,7 +445,11 @@ class _Hand:
     def _ended(self) -> None:
         withdrawn = self.case.row["state"] == "withdrawn"
         at = at_text(self.case.row["closed_at"], self.case.now)
-        words = f"本次变更已于{at}{'撤回' if withdrawn else '办结'}，不再接受意见。"
+        contact = contact_of(self.connection, self.case.row["coordinator_id"])["name"]
+        if withdrawn:
+            words = f"本次变更已于{at}撤回，不再接受意见。请联系{contact}。"
+        else:
+            words = f"本次变更已于{at}办结，不再接受意见。请联系{contact}。"
         raise Conflict(
             "superseded",
             words,

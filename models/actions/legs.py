@@ -18,6 +18,7 @@ from models.actions.notices import Writer, at_text, day_text
 from models.actions.opening import Room, open_scope
 from models.actions.publishing import publish_due
 from models.actions.starting import find_reach
+from models.domain.deadlines import SHANGHAI
 from models.domain.errors import Conflict, Gone, Refusal
 from models.domain.reach import ReachRow
 from models.domain.requests import read_request
@@ -451,7 +452,7 @@ def _stick(room: Room, sheet_id: str, error: BaseException, tally: Tally) -> Non
             f"{sheet_id}:stuck:{sheet['round']}",
             sheet=sheet,
             reason=reason,
-            next_at=f"{again.astimezone():%H:%M}",
+            next_at=f"{again.astimezone(SHANGHAI):%H:%M}",
         )
 
 

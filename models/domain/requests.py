@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.json_schema import SkipJsonSchema
+from pydantic_core import ErrorDetails
 
 from models.domain.errors import BadInput
 from models.domain.outside import check_storable
@@ -67,6 +68,15 @@ class AgencyRequest(BaseModel):
     items: list[ItemRequest] = Field(min_length=1, max_length=5000)
 
 
+_SHAPES = {
+    "string_type": "应为文字，例如 食品经营许可",
+    "list_type": "应为列表，例如 []",
+    "dict_type": "应为对象，例如 {}",
+    "model_type": "应为对象，例如 {}",
+    "model_attributes_type": "应为对象，例如 {}",
+    "too_short": "至少要有一项",
+    "too_long": "项数太多",
+}
 REQUESTS: dict[str, type[BaseModel]] = {"law_change": LawChange, "agency_request": AgencyRequest}
 
 
@@ -81,4 +91,22 @@ def read_request(trigger: str, params: dict[str, Any]) -> LawChange | AgencyRequ
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or "params"
-        raise BadInput("field_invalid", f"“{field}”填写有误：{first['msg']}。", field=field) from error
+        if first["type"] == "missing":
+            raise BadInput("field_missing", f"“{field}”未填写。", field=field) from error
+        raise BadInput("field_invalid", f"“{field}”{_expected(first)}。", field=field) from error
+
+
+def _expected(fault: ErrorDetails) -> str:
+    """What a value should have been, in a clerk's words; `fault` is one of pydantic's."""
+    kind, facts = fault["type"], fault.get("ctx", {})
+    if kind == "string_too_long":
+        return f"最多 {facts['max_length']} 字，现为 {len(str(fault['input']))} 字"
+    if kind == "string_too_short":
+        return f"至少 {facts['min_length']} 字" if fault["input"] else "未填写"
+    if kind.startswith("date"):
+        return "应为日期，例如 2026-12-08"
+    if kind == "literal_error":
+        return f"应为 {facts['expected'].replace(' or ', ' 或者 ')}"
+    if kind == "extra_forbidden":
+        return "不是这里的字段"
+    return _SHAPES.get(kind, "不能这样填写")

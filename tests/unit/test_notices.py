@@ -93,6 +93,7 @@ def test_no_text_has_more_than_one_blank_line_together_or_a_stray_brace(told: li
     for notice in told:
         body = render(notice["kind"], notice["payload"], LINK).body
         assert "\n\n\n" not in body, (notice["kind"], body)
+        assert "\n\n咨询：" in body, (notice["kind"], body)
         assert "{" not in body
 
 
