@@ -247,23 +247,23 @@ def _text_of(named: str) -> Sequence[Article]:
 
 def _edition(connection: Any, title: str, day: str) -> tuple[str, date]:
     """The id of a law and the date of one of its texts. Raises Unknown law_unknown or law_version_unknown."""
-    from models.domain.errors import BadInput, Unknown
-    from models.store import laws
+    from models.actions.impact import known_edition, known_law
 
-    law = laws.law_by_title(connection, title)
-    if law is None:
-        message = f"法规库中没有《{title}》。请核对名称，或者先导入（`shixiang law import`）。"
-        raise Unknown("law_unknown", message, title=title)
-    try:
-        edition = date.fromisoformat(day)
-    except ValueError:
-        message = f"文本日期应写作 2024-02-27 的形式，现为“{day}”。"
-        raise BadInput("field_invalid", message, field="version") from None
-    known = laws.editions(connection, law.id)
-    if edition not in known:
-        dates = "、".join(one.isoformat() for one in known)
-        raise Unknown("law_version_unknown", f"《{law.title}》没有 {edition} 的文本，现有：{dates}。")
+    law = known_law(connection, title)
+    edition = _day(day)
+    known_edition(connection, law, edition)
     return law.id, edition
+
+
+def _day(text: str) -> date:
+    """A day as YYYY-MM-DD. Raises BadInput field_invalid."""
+    from models.domain.errors import BadInput
+
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        message = f"文本日期应写作 2024-02-27 的形式，现为“{text}”。"
+        raise BadInput("field_invalid", message, field="version") from None
 
 
 def _article(number: int | None, sub: int | None) -> str:
@@ -272,19 +272,48 @@ def _article(number: int | None, sub: int | None) -> str:
 
 def law_impact(
     law: Law,
-    from_version: Annotated[str, typer.Argument(metavar="FROM", help="旧文本日期")],
-    to_version: Annotated[str | None, typer.Argument(metavar="[TO]", help="新文本日期；不写表示废止")] = None,
+    from_version: Annotated[str, typer.Option("--from", help="旧文本日期")],
+    to_version: Annotated[str | None, typer.Option("--to", help="新文本日期")] = None,
+    repealed: Annotated[bool, typer.Option("--repealed", help="已废止，没有新文本")] = False,
+    by: Annotated[str | None, typer.Option("--by", help="由哪部法规废止")] = None,
     as_json: Json = False,
 ) -> None:
-    """法规修改或者废止涉及哪些事项；不登记任何内容。Which items a law's change concerns.
+    """法规修改或者废止涉及哪些事项的哪些依据；不登记任何内容。Which bases of which items a law's change touches.
 
     \b
-    例 Example: shixiang law impact 保守国家秘密法 2010-04-29 2024-02-27 --json
+    例 Example: shixiang law impact 保守国家秘密法 --from 2010-04-29 --to 2024-02-27 --json
     """
-    from deployments.cli.changes import show_preview
+    from models import clock
+    from models.actions.impact import impact
+    from models.domain.errors import BadInput
 
-    params = {"title": f"{law} 影响分析", "law": law, "from_version": from_version, "to_version": to_version}
-    show_preview("law_change", params, as_json)
+    if repealed == (to_version is not None):
+        raise BadInput("field_invalid", "请写明新文本（--to 日期），或者写明已废止（--repealed）。", field="to")
+    old, new = _day(from_version), None if to_version is None else _day(to_version)
+    db = readable() or nothing_loaded()
+    try:
+        found = impact(db, law=law, from_edition=old, to_edition=new, by=by, now=clock.now())
+    finally:
+        db.close()
+    if as_json:
+        say_json({"law": law, "from": from_version, "to": to_version, **found.as_json()})
+        return
+    for name, heading in _IMPACT.items():
+        rows = getattr(found, name)
+        if rows:
+            say(f"{heading}（{len(rows)}）：")
+        for row in rows:
+            say(f"  {row.item} {row.item_name}　{row.basis}：{row.reason}" + (f"（{row.gap}）" if row.gap else ""))
+
+
+_IMPACT = {
+    "rows": "须处理",
+    "uncertain": "须核对",
+    "whole_law": "引用整部法规",
+    "editorial": "文字性修改",
+    "indirect": "间接相关",
+    "already_new": "已是新文本",
+}
 
 
 # --- items ---------------------------------------------------------------------------------------------------------

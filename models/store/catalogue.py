@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, case, func, insert, or_, select, update
 
+from models.domain.impact import CitedBasis
 from models.domain.law_text import canonical_title
 from models.store.sealing import Insert
 from models.store.sql import among, insert_all, table
@@ -183,6 +184,40 @@ def citing(connection: Connection, canonical: str) -> list[CitingRow]:
         .order_by(v.item_id, b.ord)
     )  # fmt: skip
     return [CitingRow(*row) for row in connection.execute(query)]
+
+
+def cited_bases(connection: Connection, canonical: str) -> list[CitedBasis]:
+    """Every citation of a law by a standing version that is not cancelled, in the order of item and basis."""
+    b, v = BASIS.c, VERSION.c
+    query: Select[Any] = (
+        select(
+            v.item_id, v.code, v.name, b.ord, b.title, b.edition_on, b.article, b.to_article, b.sub, b.paragraph, b.item,
+            b.annex, b.quoted,
+        )
+        .join(VERSION, v.id == b.version_id)
+        .where(and_(b.canonical == canonical, STANDING, v.state != "cancelled"))
+        .order_by(v.item_id, b.ord)
+    )  # fmt: skip
+    return [CitedBasis(*row) for row in connection.execute(query)]
+
+
+def other_bases(connection: Connection, canonical: str) -> dict[str, int]:
+    """How many bases naming other laws each item has that cites this one; items without any are left out."""
+    other, mine = BASIS.alias("other"), BASIS.alias("mine")
+    naming = select(mine.c.version_id).where(mine.c.canonical == canonical)
+    query: Select[Any] = (
+        select(VERSION.c.item_id, func.count())
+        .select_from(other)
+        .join(VERSION, VERSION.c.id == other.c.version_id)
+        .where(and_(other.c.version_id.in_(naming), other.c.canonical != canonical, STANDING))
+        .group_by(VERSION.c.item_id)
+    )
+    return {item_id: count for item_id, count in connection.execute(query)}
+
+
+def cited_titles(connection: Connection) -> list[str]:
+    """The titles that bases name, each once, in their form for matching."""
+    return list(connection.execute(select(BASIS.c.canonical).distinct().order_by(BASIS.c.canonical)).scalars())
 
 
 def items(connection: Connection, department: str | None = None, limit: int | None = None) -> list[dict[str, Any]]:

@@ -75,6 +75,14 @@ def articles(connection: Connection, law_id: str, edition: date) -> list[Article
     return [Article(no=no, sub=sub, text=text) for no, sub, text in connection.execute(query)]
 
 
+def named_after(connection: Connection, canonical: str) -> list[LawRow]:
+    """Laws whose titles hold another's: its implementing rules (保守国家秘密法实施条例)."""
+    query = select(LAW.c.id, LAW.c.canonical, LAW.c.title).where(
+        and_(LAW.c.canonical.contains(canonical, autoescape=True), LAW.c.canonical != canonical)
+    )
+    return [LawRow(*row) for row in connection.execute(query.order_by(LAW.c.canonical))]
+
+
 def laws(connection: Connection) -> list[dict[str, Any]]:
     """Every law with the dates of its texts: id, title, canonical, editions (YYYY-MM-DD, oldest first)."""
     found: dict[str, dict[str, Any]] = {}

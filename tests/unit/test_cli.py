@@ -315,12 +315,34 @@ def test_two_texts_of_a_law_are_compared_article_by_article(loaded: Path) -> Non
     assert answer(loaded, "law", "diff", *map(str, files)) == rows
 
 
-def test_the_impact_of_a_law_is_shown(loaded: Path) -> None:
-    words = ("社会团体登记管理条例", "1998-10-25", "2016-02-06")
-    impact = answer(loaded, "law", "impact", *words)
-    assert [(row["code"], row["outcomes"]) for row in impact["rows"]] == [("990100001000", ["change_basis"])]
-    assert [row["outcomes"] for row in answer(loaded, "law", "impact", *words[:2])["rows"]] == [["cancel"]]
-    done = shixiang(loaded, "law", "diff", "社会团体登记管理条例@1998-10-25", "社会团体登记管理条例@2020-01-01")
+def test_the_impact_of_a_law_names_every_cited_article_with_what_becomes_of_it(loaded: Path) -> None:
+    words = ("law", "impact", "社会团体登记管理条例", "--from", "1998-10-25")
+    found = answer(loaded, *words, "--to", "2016-02-06")
+    assert (found["law"], found["from"], found["to"]) == ("社会团体登记管理条例", "1998-10-25", "2016-02-06")
+    [row] = found["rows"]
+    assert (row["item"], row["item_name"], row["basis"]) == (
+        "990100001000",
+        "社会团体登记",
+        "《社会团体登记管理条例》第三条",
+    )
+    assert (row["old_article"], row["new_article"], row["change"]) == (3, 3, "amended")
+    assert (row["kind"], row["outcome"], row["preselected"]) == ("approval_dropped", "check", False)
+    assert [found[name] for name in ("whole_law", "editorial", "indirect", "already_new", "uncertain")] == [[]] * 5
+    [gone] = answer(loaded, *words, "--repealed")["rows"]
+    assert (gone["change"], gone["outcome"], gone["new_article"]) == ("removed", "cancel", None)
+
+
+def test_an_impact_that_cannot_be_told_is_refused_with_a_sentence(loaded: Path) -> None:
+    law = "社会团体登记管理条例"
+    for words, sentence in {
+        (law, "--from", "1998-10-25"): "--repealed",
+        (law, "--from", "1998", "--to", "2016-02-06"): "2024-02-27 的形式",
+        (law, "--from", "1998-10-25", "--to", "2020-01-01"): "现有：1998-10-25、2016-02-06",
+        ("社会团体管理登记条例", "--from", "1998-10-25", "--repealed"): "名称相近的有：《社会团体登记管理条例》",
+    }.items():
+        done = shixiang(loaded, "law", "impact", *words)
+        assert (done.returncode, sentence in done.stderr) == (2, True), done.stderr
+    done = shixiang(loaded, "law", "diff", f"{law}@1998-10-25", f"{law}@2020-01-01")
     assert (done.returncode, "现有：1998-10-25、2016-02-06" in done.stderr) == (2, True)
 
 

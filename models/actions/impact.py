@@ -1,0 +1,142 @@
+"""Which items a law's new text, or its repeal, touches. Reads only."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import date, datetime
+
+from sqlalchemy import Connection
+
+from models.domain.deadlines import SHANGHAI
+from models.domain.errors import BadInput, Unknown
+from models.domain.impact import (
+    CHANGE_WORDS,
+    Amendment,
+    Impact,
+    candidates_of,
+    impact_of_amendment,
+    impact_of_repeal,
+    implementing,
+)
+from models.domain.law_compare import match_articles, where_now
+from models.domain.law_text import Article, LawText
+from models.domain.law_titles import Library
+from models.domain.numerals import NUMERAL_CHARS, chinese_to_int
+from models.store import catalogue, laws
+from models.store.database import Database
+
+
+def impact(
+    db: Database,
+    *,
+    law: str,
+    from_edition: date,
+    to_edition: date | None,
+    by: str | None = None,
+    now: datetime,
+) -> Impact:
+    """Follow every citation of a law from one text to the next (`to_edition` None: it is repealed, perhaps `by` another).
+
+    Raises `Unknown` law_unknown, law_version_unknown; `BadInput` field_invalid.
+    """
+    today = now.astimezone(SHANGHAI).date()
+    with db.reader() as connection:
+        row = known_law(connection, law)
+        known_edition(connection, row, from_edition)
+        cited = catalogue.cited_bases(connection, row.canonical)
+        bases_of = catalogue.other_bases(connection, row.canonical)
+        if to_edition is None:
+            successor = None if by is None else known_law(connection, by).title
+            found = impact_of_repeal(row.title, cited, bases_of=bases_of, by=successor)
+        else:
+            if to_edition <= from_edition:
+                message = f"新文本（{to_edition}）应晚于旧文本（{from_edition}）。"
+                raise BadInput("field_invalid", message, field="to")
+            known_edition(connection, row, to_edition)
+            change = Amendment(
+                title=row.title,
+                from_edition=from_edition,
+                to=_text(connection, row, to_edition),
+                old=laws.articles(connection, row.id, from_edition),
+                held=frozenset(laws.editions(connection, row.id)),
+            )
+            found = impact_of_amendment(change, cited, bases_of=bases_of, today=today)
+            _add_implementing(connection, found, row, change)
+        _add_uncertain(connection, found, row)
+    return found
+
+
+def known_law(connection: Connection, title: str) -> laws.LawRow:
+    """A law of the library by any form of its title. Raises `Unknown` law_unknown, naming similar ones."""
+    row = laws.law_by_title(connection, title)
+    if row is not None:
+        return row
+    similar = Library(known["title"] for known in laws.laws(connection)).resolve(title).candidates
+    hint = f"名称相近的有：{'、'.join(f'《{one}》' for one in similar)}。" if similar else ""
+    message = f"法规库中没有《{title}》。{hint}请核对名称，或者先导入（`shixiang law import`）。"
+    raise Unknown("law_unknown", message, title=title)
+
+
+def known_edition(connection: Connection, law: laws.LawRow, edition: date) -> None:
+    """Raises `Unknown` law_version_unknown where the library has no text of that day."""
+    known = laws.editions(connection, law.id)
+    if edition not in known:
+        dates = "、".join(one.isoformat() for one in known)
+        raise Unknown("law_version_unknown", f"《{law.title}》没有 {edition} 的文本，现有：{dates}。")
+
+
+def _text(connection: Connection, law: laws.LawRow, edition: date) -> LawText:
+    version = laws.law_version(connection, law.id, edition)
+    assert version is not None
+    return LawText(
+        title=law.title,
+        edition_on=edition,
+        promulgated_on=version.promulgated_on,
+        effective_on=version.effective_on,
+        certainty="certain" if version.certainty == "certain" else "uncertain",
+        header=tuple(version.header.split("\n")),
+        articles=tuple(laws.articles(connection, law.id, edition)),
+    )
+
+
+def _add_implementing(connection: Connection, found: Impact, law: laws.LawRow, change: Amendment) -> None:
+    """Regulations named after the law whose articles cite its affected ones."""
+    matches = where_now(match_articles(change.old, change.to.articles))
+    affected = {key: CHANGE_WORDS[match.change] for key, match in matches.items() if match.change != "unchanged"}
+    if not affected:
+        return
+    for regulation in laws.named_after(connection, law.canonical):
+        newest = laws.editions(connection, regulation.id)[-1:]
+        texts = laws.articles(connection, regulation.id, newest[0]) if newest else []
+        by_article = _citing_articles(texts, law.canonical)
+        if by_article:
+            cited = catalogue.cited_bases(connection, regulation.canonical)
+            found.indirect.extend(implementing(cited, by_article, regulation.title, law.title, affected))
+
+
+def _citing_articles(texts: Iterable[Article], canonical: str) -> dict[tuple[int, int], list[int]]:
+    """Which articles of the law each article of a regulation cites, by the law's title or the short one it was given."""
+    texts = list(texts)
+    names = {re.escape(canonical)}
+    for article in texts[:3]:
+        named = rf"{re.escape(canonical)}》?[（(]以下(?:简称|称)《?([^《》（）()]{{2,20}})》?[）)]"
+        names |= {re.escape(short) for short in re.findall(named, article.text)}
+    wanted = re.compile(rf"(?:{'|'.join(sorted(names, key=len, reverse=True))})》?第([{NUMERAL_CHARS}]{{1,12}})条")
+    found: dict[tuple[int, int], list[int]] = {}
+    for article in texts:
+        for number in wanted.findall(article.text):
+            try:
+                found.setdefault((article.no, article.sub), []).append(chinese_to_int(number))
+            except ValueError:
+                continue
+    return found
+
+
+def _add_uncertain(connection: Connection, found: Impact, law: laws.LawRow) -> None:
+    """Bases under titles the library does not have that resemble this law's."""
+    library = Library([law.title])
+    for canonical in catalogue.cited_titles(connection):
+        alike = canonical != law.canonical and library.resolve(canonical).candidates
+        if alike and laws.law_by_title(connection, canonical) is None:
+            found.uncertain.extend(candidates_of(catalogue.cited_bases(connection, canonical), law.title))
