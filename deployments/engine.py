@@ -13,8 +13,10 @@ import signal
 import socket
 import sys
 import threading
+import time
 import uuid
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deployments import lifeline, nudge
@@ -34,15 +36,26 @@ from notifications.links import load_secrets, make_token
 
 if TYPE_CHECKING:
     from deployments.worker import WarmWorker
+    from tasks.wiring import Office
 
 HEARTBEAT_SECONDS = 2.0
 HOT_LOOK_SECONDS = 0.05
 DEPLOY_SECONDS = 60.0
 #: Legs that may be at work or wait hot at once; each costs a thread.
 THREADS = 64
-#: How long the legs have to go to sleep when the engine is told to end.
-FAREWELL_SECONDS = 6.0
+#: How long the legs have to go to sleep when the engine is told to end, and when it ends by itself.
+FAREWELL_SECONDS, LONG_FAREWELL_SECONDS = 6.0, 60.0
+MEMORY_LOOK_SECONDS = 2.0
 _log = logging.getLogger("shixiang.engine")
+
+
+def memory_mb() -> float:
+    """What this process holds in memory, in MB; 0 where the system does not say."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError:
+        return 0.0
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 def link_url(db: Database, portal: str, secrets: Mapping[str, bytes]) -> Callable[[Claimed], str | None]:
@@ -77,6 +90,8 @@ class Engine:
         )
         self.hand_over = HandOver(current, LEASE_SECONDS, self.deliverer.workers, Claimed)
         self.ended = threading.Event()
+        #: Whether it ends because it holds too much memory and asks to be started anew.
+        self.anew = False
         self.line = nudge.listen(settings.home_path)
         self.line.settimeout(0.5)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -117,6 +132,7 @@ class Engine:
         self._thread("heartbeat", HEARTBEAT_SECONDS, self._beat)
         self._thread("pulse", 0.5, pulse.beat)
         self._thread("hot", HOT_LOOK_SECONDS, lambda: self._look(hot.waiting(), hot.nudge))
+        self._thread("memory", MEMORY_LOOK_SECONDS, lambda: self._look_at_memory(office))
         threading.Thread(target=self._listen, args=(hot.nudge,), name="nudges", daemon=True).start()
         # What is loaded by now stays: the collector need not walk through it between a decision and its mail.
         gc.collect()
@@ -159,9 +175,21 @@ class Engine:
             if not hot_nudge(change_id):
                 self.poll_soon()
 
+    def _look_at_memory(self, office: Office) -> None:
+        """End in order, to be started anew, where much memory is held and nothing was taken up for a while.
+
+        One that has not carried a leg stays: starting anew would gain nothing.
+        """
+        limit, held = self.settings.engine_memory_mb, memory_mb()
+        idle = time.monotonic() - office.at_work > self.settings.engine_idle_seconds
+        if limit and held > limit and office.at_work and idle and not self.anew and self._loop is not None:
+            _log.warning("占用内存 %d MB，超过上限 %d MB，空闲时重新启动。", held, limit)
+            self.anew = True
+            self._loop.call_soon_threadsafe(self._stop.set)
+
     async def _work(self, close_hot: Callable[[], None]) -> None:
         """The worker until the end; a fresh one where Prefect was away for longer than it bears."""
-        stop = asyncio.Event()
+        stop = self._stop = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._deployed = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -173,7 +201,7 @@ class Engine:
         close_hot()
         worker = self._worker
         if worker is not None:
-            await worker.farewell(FAREWELL_SECONDS)
+            await worker.farewell(LONG_FAREWELL_SECONDS if self.anew else FAREWELL_SECONDS)
         for task in (working, deploying):
             task.cancel()
         await asyncio.wait({working, deploying}, timeout=3)
@@ -226,9 +254,10 @@ def main() -> None:
     # Before Prefect is imported: it reads its settings then.
     os.environ.update(environment(settings))
     open_log()
-    Engine(settings).run()
+    engine = Engine(settings)
+    engine.run()
     # Threads of Prefect that still wait for its server must not keep a process that has said farewell.
-    os._exit(0)
+    os._exit(lifeline.ANEW if engine.anew else 0)
 
 
 if __name__ == "__main__":

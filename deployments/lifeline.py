@@ -10,6 +10,8 @@ import threading
 import time
 
 VARIABLE = "SHIXIANG_LIFELINE"
+#: The exit status of a part that ended in order and asks to be started anew.
+ANEW = 75
 #: How long a part has to end in order before it is ended.
 GRACE_SECONDS = 10.0
 

@@ -42,7 +42,7 @@ class Part:
     arguments: Sequence[str]
     process: subprocess.Popen[bytes] | None = None
     log: IO[bytes] | None = None
-    starts: int = 0
+    failures: int = 0
     deaths: int = 0
     last_start: float = 0.0
     next_start: float = field(default=0.0)
@@ -124,12 +124,15 @@ class Supervisor:
             pass_fds=(self._reader,),
             start_new_session=True,  # Ctrl-C is for `up`, which ends the parts in order
         )
-        part.starts += 1
         part.last_start = time.monotonic()
         part.next_start = 0.0
 
     def _look(self, part: Part) -> None:
         if part.process is None or part.process.poll() is None:
+            return
+        if part.process.returncode == lifeline.ANEW:
+            self._start(part)
+            self.say(f"{part.title}占用的内存超过上限，已在空闲时重新启动；办理不受影响。")
             return
         now = time.monotonic()
         if not part.next_start:
@@ -139,7 +142,8 @@ class Supervisor:
             part.deaths += 1
         if now >= part.next_start:
             self._start(part)
-            self.say(f"{part.title}意外退出，已重新启动（第 {part.starts - 1} 次）。")
+            part.failures += 1
+            self.say(f"{part.title}意外退出，已重新启动（第 {part.failures} 次）。")
 
     def _tell_ready(self) -> None:
         portal = self.settings.portal_address

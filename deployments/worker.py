@@ -47,6 +47,7 @@ class WarmWorker(BaseWorker[BaseJobConfiguration, BaseVariables, WarmResult]):
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="leg")
         self._wanted = asyncio.Event()
         self._legs = 0
+        self._leaving = False
 
     def poll_soon(self) -> None:
         """Ask for runs at once instead of at the next turn. To be called in the worker's own loop."""
@@ -62,6 +63,10 @@ class WarmWorker(BaseWorker[BaseJobConfiguration, BaseVariables, WarmResult]):
                     await self.get_and_submit_flow_runs()
             except Exception as error:  # the worker's own turn follows in a moment
                 _log.warning("取运行失败：%s", type(error).__name__)
+
+    async def get_and_submit_flow_runs(self) -> list[FlowRun]:
+        """As Prefect's; a worker that is leaving takes nothing more."""
+        return [] if self._leaving else await super().get_and_submit_flow_runs()
 
     async def run(
         self,
@@ -103,7 +108,8 @@ class WarmWorker(BaseWorker[BaseJobConfiguration, BaseVariables, WarmResult]):
         """Nothing to kill: a leg ends by itself, and a change ends by `withdraw` alone."""
 
     async def farewell(self, seconds: float) -> None:
-        """Let the legs at work end, for at most so long."""
+        """Take no further run and let the legs at work end, for at most so long."""
+        self._leaving = True
         end = asyncio.get_running_loop().time() + seconds
         while self._legs and asyncio.get_running_loop().time() < end:
             await asyncio.sleep(0.05)

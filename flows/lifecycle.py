@@ -23,9 +23,6 @@ from models.domain.errors import Refusal
 from tasks import showing
 from tasks.wiring import Desk, office
 
-#: After so many legs, or so long, a change goes on in a new run: lists of thousands of pause keys help nobody.
-LEGS_A_RUN = 300
-AGE_OF_A_RUN = timedelta(days=60)
 #: Nobody decided for so long (seconds): time to show what was done.
 QUIET_SECONDS = 0.5
 #: Passes that found nothing though something seemed due: wait longer each time, up to this many seconds.
@@ -97,9 +94,10 @@ def _passes(desk: Desk, change_id: str, attempt: int, leg: int, run_id: str) -> 
             continue
         if idle < 3 and desk.wait_for_work(change_id):
             continue
-        if leg % LEGS_A_RUN == 0 or _age() > AGE_OF_A_RUN:
-            desk.continue_as_new(change_id, attempt, f"第 {leg} 次运行，续开新的运行，办理不受影响。")
-            return Completed(message=f"第 {leg} 次运行，续开新的运行，办理不受影响。")
+        if desk.run_is_worn(_legs(), _age()):
+            why = f"已运行 {_legs()} 次、{_age().days} 天，续开新的运行，办理不受影响。"
+            desk.continue_as_new(change_id, attempt, why)
+            return Completed(message=why)
         if desk.park(change_id, leg):
             _sleep(attempt, leg)
 
@@ -177,6 +175,14 @@ def this_run() -> str:
     if context is None or context.flow_run is None:
         raise RuntimeError("this runs in a flow run only")
     return str(context.flow_run.id)
+
+
+def _legs() -> int:
+    """How many legs this run has had, the present one included: Prefect keeps a key of each suspend."""
+    context = FlowRunContext.get()
+    if context is None or context.flow_run is None:
+        return 1
+    return len(context.flow_run.empirical_policy.pause_keys or ()) + 1
 
 
 def _age() -> timedelta:

@@ -27,6 +27,14 @@ class Settings(BaseSettings):
     prefect_database_url: str = Field(default="", description="Prefect's own data; empty = beside ours")
     hot_seconds: float = Field(default=30.0, ge=0, description="how long a run stays awake after a pass")
     hot_cap: int = Field(default=40, ge=1, description="how many changes may stay awake at once")
+    legs_a_run: int = Field(default=300, ge=1, description="after so many legs a change goes on in a new run")
+    days_a_run: float = Field(default=60.0, gt=0, description="after so many days a change goes on in a new run")
+    engine_memory_mb: int = Field(
+        default=1024, ge=0, description="an engine that holds more memory (MB) starts anew once it is idle; 0 = never"
+    )
+    engine_idle_seconds: float = Field(
+        default=60.0, ge=0, description="how long nothing was taken up before an engine counts as idle"
+    )
     collect_minutes: float = Field(default=20.0, ge=0, description="collecting time of notices; 0 = each at once")
     watch_seconds: int = Field(default=600, ge=5, description="how often watch runs")
     proof: Literal["none", "session", "code"] = Field(default="none", description="proof asked for decisions")

@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from sqlalchemy import Connection
@@ -51,6 +51,7 @@ class Desk(Protocol):
     def end_leg(self, change_id: str) -> None: ...
     def run_pass(self, change_id: str, leg_no: int, attempt: int) -> PassResult: ...
     def park(self, change_id: str, leg_no: int) -> bool: ...
+    def run_is_worn(self, legs: int, age: timedelta) -> bool: ...
     def continue_as_new(self, change_id: str, attempt: int, why: str) -> int: ...
     def current_run(self, change_id: str) -> str | None: ...
     def title(self, change_id: str) -> str: ...
@@ -148,6 +149,10 @@ class Office:
     def park(self, change_id: str, leg_no: int) -> bool:
         """Mark the change parked; False where work came since."""
         return legs.park(self.db, change_id=change_id, leg_no=leg_no)
+
+    def run_is_worn(self, legs: int, age: timedelta) -> bool:
+        """Whether a run had so many legs, or is so old, that the change should go on in a new one."""
+        return legs >= self.settings.legs_a_run or age > timedelta(days=self.settings.days_a_run)
 
     def continue_as_new(self, change_id: str, attempt: int, why: str) -> int:
         """Give the change a fresh attempt; the pulse starts its run."""

@@ -1,0 +1,37 @@
+"""The supervisor and a part that ends: why it ended is said, and it is started again."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from deployments.lifeline import ANEW
+from deployments.supervisor import Part, Supervisor
+from models.settings import Settings
+from tests.system import until
+
+
+def said_of_a_part_that_ends(home: Path, status: int) -> list[str]:
+    said: list[str] = []
+    supervisor = Supervisor(Settings(home=home), said.append)
+    part = Part("engine", "流程引擎", [sys.executable, "-c", f"raise SystemExit({status})"])
+    supervisor.parts = [part]
+    supervisor._start(part)
+
+    def looked() -> list[str]:
+        supervisor._look(part)
+        return said
+
+    found = list(until(looked, 30, "it is said"))
+    supervisor.stop()
+    return found
+
+
+def test_a_part_that_asks_to_be_started_anew_is_started_at_once_and_the_reason_is_said(tmp_path: Path) -> None:
+    assert said_of_a_part_that_ends(tmp_path, ANEW) == [
+        "流程引擎占用的内存超过上限，已在空闲时重新启动；办理不受影响。"
+    ]
+
+
+def test_a_part_that_dies_is_started_again_and_counted(tmp_path: Path) -> None:
+    assert said_of_a_part_that_ends(tmp_path, 1) == ["流程引擎意外退出，已重新启动（第 1 次）。"]
