@@ -91,8 +91,8 @@ class System:
         """Everything, and ready."""
         for name in ("mailbox", "prefect", "engine"):
             self.start(name)
-        until(self.prefect.healthy, 90, "Prefect")
-        until(lambda: self._deployed() and not self.runs.missing(), 90, "engine and deployments")
+        until(self.prefect.healthy, 180, "Prefect")
+        until(lambda: self._deployed() and not self.runs.missing(), 180, "engine and deployments")
 
     def _deployed(self) -> bool:
         return not self.prefect.missing_deployments(DEPLOYMENTS)

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from sqlalchemy import Connection, and_, func, insert, select
+from sqlalchemy import Connection, and_, func, insert, or_, select
 
 from models.actions.notices import at_text, contact_of
 from models.domain.audit import differing_lines
@@ -178,9 +178,13 @@ def _assignment(connection: Connection, change: Row, row: Row, now: datetime) ->
 
 def _others(connection: Connection, row: Row) -> list[dict[str, Any]]:
     """Who else was asked for the same step."""
-    query = select(ASSIGNMENT).where(and_(ASSIGNMENT.c.step_id == row["step_id"], ASSIGNMENT.c.id != row["id"]))
+    query = (
+        select(ASSIGNMENT.c.person_id, ASSIGNMENT.c.state, office.PERSON.c.name)
+        .join(office.PERSON, office.PERSON.c.id == ASSIGNMENT.c.person_id)
+        .where(and_(ASSIGNMENT.c.step_id == row["step_id"], ASSIGNMENT.c.id != row["id"]))
+    )
     return [
-        {"person": _person_json(connection, other["person_id"]), "state": other["state"]}
+        {"person": {"id": other["person_id"], "name": other["name"]}, "state": other["state"]}
         for other in rows(connection, query)
     ]
 
@@ -231,30 +235,39 @@ def _remarks(connection: Connection, adjustment_ids: Sequence[str]) -> dict[str,
     found: dict[str, list[dict[str, Any]]] = {}
     for part in chunks(adjustment_ids):
         query = (
-            select(DECISION_LINE, DECISION.c.person_id, DECISION.c.at, DECISION.c.comment, STEP.c.stage, STEP.c.state)
+            select(
+                DECISION_LINE.c.adjustment_id, DECISION_LINE.c.remark, DECISION_LINE.c.verdict, DECISION.c.person_id,
+                office.PERSON.c.name, DECISION.c.at, DECISION.c.comment, STEP.c.stage,
+            )
             .join(DECISION, DECISION.c.id == DECISION_LINE.c.decision_id)
             .join(STEP, STEP.c.id == DECISION.c.step_id)
-            .where(among(DECISION_LINE.c.adjustment_id, part))
-            .order_by(DECISION.c.at)
-        )
-        for row in rows(connection, query):
-            text = row["remark"] or row["comment"]
-            if text and row["state"] != "open":
-                found.setdefault(row["adjustment_id"], []).append(
-                    {
-                        "person": _person_json(connection, row["person_id"]),
-                        "at": row["at"].isoformat(),
-                        "text": text,
-                        "stage": row["stage"],
-                        "verdict": row["verdict"],
-                    }
+            .join(office.PERSON, office.PERSON.c.id == DECISION.c.person_id)
+            .where(
+                and_(
+                    among(DECISION_LINE.c.adjustment_id, part),
+                    STEP.c.state != "open",
+                    or_(DECISION_LINE.c.remark != "", DECISION.c.comment != ""),
                 )
+            )
+            .order_by(DECISION.c.at)
+        )  # fmt: skip
+        for row in rows(connection, query):
+            found.setdefault(row["adjustment_id"], []).append(
+                {
+                    "person": {"id": row["person_id"], "name": row["name"]},
+                    "at": row["at"].isoformat(),
+                    "text": row["remark"] or row["comment"],
+                    "stage": row["stage"],
+                    "verdict": row["verdict"],
+                }
+            )
     return found
 
 
 def _decided(connection: Connection, change_id: str, person_id: str) -> list[dict[str, Any]]:
     query = (
-        select(DECISION)
+        select(DECISION.c.assignment_id, DECISION.c.verdict, DECISION.c.person_id, DECISION.c.at, office.PERSON.c.name)
+        .join(office.PERSON, office.PERSON.c.id == DECISION.c.person_id)
         .join(ASSIGNMENT, ASSIGNMENT.c.step_id == DECISION.c.step_id)
         .where(
             and_(DECISION.c.change_id == change_id, ASSIGNMENT.c.person_id == person_id, DECISION.c.undone_at.is_(None))
@@ -266,7 +279,7 @@ def _decided(connection: Connection, change_id: str, person_id: str) -> list[dic
         {
             "assignment": row["assignment_id"],
             "verdict": row["verdict"],
-            "by": _person_json(connection, row["person_id"]),
+            "by": {"id": row["person_id"], "name": row["name"]},
             "at": row["at"].isoformat(),
         }
         for row in rows(connection, query)

@@ -416,10 +416,18 @@ def proposals_before_round(connection: Connection, adjustment_ids: Sequence[str]
     """The last submitted proposal of each adjustment from a round before this one: what was returned."""
     found: dict[str, Row] = {}
     for part in chunks(adjustment_ids):
-        query = select(PROPOSAL).where(
-            and_(among(PROPOSAL.c.adjustment_id, part), PROPOSAL.c.round < round_no, PROPOSAL.c.submitted.is_(True))
+        newest = (
+            select(PROPOSAL.c.adjustment_id, func.max(PROPOSAL.c.no).label("no"))
+            .where(
+                and_(among(PROPOSAL.c.adjustment_id, part), PROPOSAL.c.round < round_no, PROPOSAL.c.submitted.is_(True))
+            )
+            .group_by(PROPOSAL.c.adjustment_id)
+            .subquery()
         )
-        for row in rows(connection, query.order_by(PROPOSAL.c.no)):
+        query = select(PROPOSAL).join(
+            newest, and_(PROPOSAL.c.adjustment_id == newest.c.adjustment_id, PROPOSAL.c.no == newest.c.no)
+        )
+        for row in rows(connection, query):
             found[row["adjustment_id"]] = row
     return found
 
