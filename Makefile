@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test unit check demo bench texts
+.PHONY: run test unit check demo bench texts accuracy
 
 $(VENV)/.installed: lock.txt pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -34,3 +34,6 @@ bench: $(VENV)/.installed
 
 texts: $(VENV)/.installed
 	$(BIN)/python -m portal.texts
+
+accuracy: $(VENV)/.installed
+	$(BIN)/python -m tests.accuracy

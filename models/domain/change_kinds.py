@@ -42,9 +42,9 @@ _BRIEF: Final = 12
 
 _SENTENCE: Final = re.compile(r"[,.;:]")
 _AUTHORITY: Final = re.compile(
-    r"部门|机关|机构|主管|行政|委员会|监督管理|人民政府|国务院|公安|海关|法院|检察院|[省市区县]级|厅|局"
+    r"部门|机关|机构|主管|行政(?!法|处[罚分]|复议|诉讼|强制|区)|委员会|监督管理|人民政府|国务院|公安|海关|法院|检察院|[省市区县]级|厅|局"
 )
-_AUTHORITY_FOLLOWS: Final = re.compile(r"[^，。；：,.;:]{0,9}?(?:主管部门|管理部门|行政部门|部门|机关|机构)")
+_AUTHORITY_FOLLOWS: Final = re.compile(r"[^，。；：,.;:、向]{0,9}?(?:主管部门|管理部门|行政部门|部门|机关|机构)")
 _TIME: Final = re.compile(rf"{_N}+\s*(?:个?工作日|个月|周年|小时|日|天|月|年|周)(?!\S*日通过)")
 _AMOUNT: Final = re.compile(rf"{_N}+\s*(?:元|万元|亿元|倍|%|平方米|公里|米|人|名|份|吨|千克)|百分之{_N}+")
 _LAST_FIGURE: Final = re.compile(rf"{_N}+$")
@@ -131,6 +131,8 @@ def _kind(was: str, now: str, before: str, after: str) -> str:
     if _quantities(_AMOUNT, was, now, before, after):
         return "amount"
     brief = len(was + now)
+    if was and now and _DUTY.fullmatch(was) and _DUTY.fullmatch(now):
+        return "duty"
     # 报 for 经 before an authority changes what is done with it, not who it is.
     names_who = was.translate(_RELATIONS) != now.translate(_RELATIONS) and (
         _AUTHORITY.search(was + now) or _AUTHORITY_FOLLOWS.match(after)

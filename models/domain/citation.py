@@ -485,7 +485,7 @@ class _Parser:
                 break
             end = found.end()
             following = _JOINT.match(self.text, end)
-            at, joint = (following.end(), following["word"][0]) if following else (end, "")
+            at, joint = (following.end(), following["word"][0]) if following else (self._skip(end, _BLANKS), "")
         return reader.places, end
 
     def _quotation(self, head: _Head, end: int, placed: bool, further: bool) -> tuple[str | None, int]:

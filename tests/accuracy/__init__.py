@@ -1,0 +1,1 @@
+"""How right the reading of laws is, measured on real data: `make accuracy`."""

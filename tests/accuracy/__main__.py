@@ -1,0 +1,346 @@
+"""`make accuracy`: citations, article comparison and impact on the real data, as numerators and denominators.
+
+Every row that is wrong is named; the result is compared with the last recorded one (docs/accuracy.json) row by row.
+`--write` records it. The figures wanted stand beside the measured ones; the exit code is 1 where one is missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+from models.actions.impact import impact
+from models.actions.load import load
+from models.domain.change_kinds import kind_of_change
+from models.domain.citation import Citation, Place, read_citations
+from models.domain.impact import Impact
+from models.domain.law_compare import ArticleMatch, match_articles, normal_form
+from models.domain.law_text import Article, canonical_title, read_law
+from models.domain.numerals import chinese_to_int
+from models.store.database import Database
+from models.store.migrate import migrate
+from tests.accuracy.mutations import mutations
+
+DOCS = Path(__file__).resolve().parent.parent.parent / "docs"
+DATA = Path(os.environ.get("SHIXIANG_TEST_DATA", DOCS.parent.parent / "shared" / "data"))
+#: Wrong in the checked file, as its issue says: two numbers without their first issuers, one form called a basis.
+CORRECTED: dict[str, dict[str, Any]] = {
+    "C0048": {"doc_no": "商务部、国防科工委、海关总署公告第50号"},
+    "C0055": {"doc_no": "财政部 税务总局公告 2020 年第 2 号"},
+    "C0108": {"is_legal_basis": False},
+}
+#: Real changes of one or two characters, with the kind a lawyer gives them.
+KINDS = (
+    ("仲裁法", "2017-09-01", "2025-09-12", 59, "time_limit"),
+    ("民事诉讼法", "2017-06-27", "2021-12-24", 92, "time_limit"),
+    ("治安管理处罚法", "2012-10-26", "2025-06-27", 65, "amount"),
+    ("会计法", "2017-11-04", "2024-06-28", 15, "editorial"),
+    ("公司法", "2018-10-26", "2023-12-29", 11, "duty"),
+    ("海洋观测预报管理条例", "2012-03-01", "2023-07-20", 10, "approval_to_filing"),
+    ("食品安全法", "2015-04-24", "2021-04-29", 8, "authority"),
+    ("反垄断法", "2007-08-30", "2022-06-24", 25, "editorial"),
+)
+SMALL = (
+    ("海洋观测预报管理条例", "2012-03-01", "2023-07-20"),
+    ("食品安全法", "2021-04-29", "2025-09-12"),
+    ("治安管理处罚法", "2005-08-28", "2012-10-26"),
+    ("农业技术推广法", "2012-08-31", "2024-04-26"),
+    ("未成年人保护法", "2020-10-17", "2024-04-26"),
+)
+
+
+@dataclass
+class Figure:
+    """So many right of so many, the share wanted, and the rows that were wrong."""
+
+    name: str
+    wanted: float
+    right: int = 0
+    of: int = 0
+    wrong: list[str] = field(default_factory=list)
+
+    def add(self, right: bool, row: str) -> None:
+        """Count one row."""
+        self.of += 1
+        self.right += right
+        if not right:
+            self.wrong.append(row)
+
+    @property
+    def share(self) -> float:
+        """Right of all; 1 where there is nothing."""
+        return self.right / self.of if self.of else 1.0
+
+
+class Figures(dict[str, Figure]):
+    """By name, made when first counted."""
+
+    def add(self, name: str, wanted: float, right: bool, row: str) -> None:
+        """Count one row of a figure."""
+        self.setdefault(name, Figure(name, wanted)).add(right, row)
+
+
+# --- citations -----------------------------------------------------------------------------------------------------
+
+
+def _checked() -> list[dict[str, Any]]:
+    with (DATA / "citations" / "citations_parsed_checked.jsonl").open(encoding="utf-8") as file:
+        return [{**(row := json.loads(line)), **CORRECTED.get(row["id"], {})} for line in file]
+
+
+def _places(row: dict[str, Any]) -> tuple[Place, ...]:
+    return tuple(
+        Place(
+            p.get("article", p.get("from")),
+            p.get("sub"),
+            p.get("paragraph"),
+            p.get("item"),
+            p.get("subitem"),
+            p.get("to"),
+        )
+        for p in row["articles"]
+    )
+
+
+def _bare(text: str | None) -> str | None:
+    """A text without regard to the width of brackets and blanks, which mutations change."""
+    return None if text is None else normal_form(text)
+
+
+def _one(figures: Figures, set_name: str, found: Citation | None, row: dict[str, Any], text: str) -> None:
+    annex = None if found is None or found.annex is None else found.annex._asdict()
+    facts = {
+        "title": (1.0, found is not None and _bare(found.title) == _bare(row["title"]), True),
+        "doc_no": (0.98, found is not None and _bare(found.doc_no) == _bare(row["doc_no"]), row["doc_no"] is not None),
+        "articles": (0.99, found is not None and found.articles == _places(row), bool(row["articles"])),
+        "annex": (0.98, annex == row["annex"], row["annex"] is not None),
+        "is_legal_basis": (0.97, found is not None and found.is_legal_basis == row["is_legal_basis"], True),
+    }
+    for name, (wanted, right, has_one) in facts.items():
+        figures.add(f"citations, {set_name}: {name}", wanted, right, f"{row['id']} {text[:80]}")
+        if has_one and name not in {"title", "is_legal_basis"}:
+            figures.add(f"citations, {set_name}: {name}, of those that have one", wanted, right, row["id"])
+
+
+def citations(figures: Figures) -> None:
+    """The checked file, the same rows written otherwise, and every raw string."""
+    rows = _checked()
+    for row in rows:
+        found = read_citations(row["citation"]).citations
+        _one(figures, "checked", found[0] if len(found) == 1 else None, row, row["citation"])
+    for mutation in mutations(rows):
+        found = read_citations(mutation.text).citations
+        same = len(found) == len(mutation.rows)
+        figures.add("citations, mutated: grouping", 0.99, same, f"{mutation.name}: {mutation.text[:100]}")
+        for n, row in enumerate(mutation.rows):
+            _one(figures, "mutated", found[n] if same else None, row, f"{mutation.name}: {mutation.text}")
+    with (DATA / "citations" / "citations_raw.csv").open(encoding="utf-8-sig", newline="") as file:
+        for raw in csv.DictReader(file):
+            found = read_citations(raw["citation"]).citations
+            figures.add("citations, raw: a title is set", 0.99, bool(found), raw["id"])
+
+
+# --- comparison ----------------------------------------------------------------------------------------------------
+
+
+def _articles(law: str, day: str) -> tuple[Article, ...]:
+    file = DATA / "laws" / "versions" / law / f"{day}.md"
+    return read_law(file.read_text(encoding="utf-8"), f"{law}({day}).md").articles
+
+
+def _number(text: str) -> tuple[int, int] | None:
+    found = re.fullmatch(r"第(.+?)条(?:之(.+))?", text)
+    return (chinese_to_int(found[1]), chinese_to_int(found[2]) if found[2] else 0) if found else None
+
+
+def _pairs() -> Iterator[tuple[tuple[str, str, str], list[dict[str, str]]]]:
+    with (DATA / "laws" / "article_changes_derived.csv").open(encoding="utf-8-sig", newline="") as file:
+        grouped: dict[tuple[str, str, str], list[dict[str, str]]] = {}
+        for row in csv.DictReader(file):
+            grouped.setdefault((row["law"], row["from_version"], row["to_version"]), []).append(row)
+    yield from grouped.items()
+
+
+def comparison(figures: Figures) -> None:
+    """Pairs of the derived file, the small amendments exactly, and the kinds of small changes."""
+    for (law, old_day, new_day), rows in _pairs():
+        old, new = _articles(law, old_day), _articles(law, new_day)
+        matches = match_articles(old, new)
+        where = {(m.old.no, m.old.sub): m for m in matches if m.old is not None}
+        _every_article_once(figures, law, matches, old, new)
+        for row in rows:
+            wanted = _number(row["new_article"])
+            if wanted is None or not row["similarity"].replace(".", "").isdigit() or float(row["similarity"]) < 0.7:
+                continue
+            key = _number(row["old_article"])
+            got = where.get(key) if key else None
+            there = None if got is None or got.new is None else (got.new.no, got.new.sub)
+            line = f"{law} {old_day}→{new_day} {row['old_article']}→{row['new_article']} ({row['similarity']}): {there}"
+            figures.add("comparison: pairs of similarity 0.7 and more", 0.97, there == wanted, line)
+        if (law, old_day, new_day) in SMALL:
+            _exactly(figures, (law, old_day, new_day), rows, matches)
+    for law, old_day, new_day, number, kind in KINDS:
+        pairs = match_articles(_articles(law, old_day), _articles(law, new_day))
+        match = next(m for m in pairs if m.old is not None and m.old.no == number)
+        assert match.old is not None and match.new is not None
+        told = kind_of_change(match.old.text, match.new.text)
+        figures.add(
+            "comparison: kinds of small changes", 1.0, told.kind == kind, f"{law} 第{number}条: {told.kind}, not {kind}"
+        )
+
+
+def _every_article_once(
+    figures: Figures, law: str, matches: list[ArticleMatch], old: tuple[Article, ...], new: tuple[Article, ...]
+) -> None:
+    olds = sorted((m.old.no, m.old.sub) for m in matches if m.old)
+    news = sorted((m.new.no, m.new.sub) for m in matches if m.new)
+    whole = olds == sorted((a.no, a.sub) for a in old) and news == sorted((a.no, a.sub) for a in new)
+    figures.add("comparison: every article in exactly one row", 1.0, whole, law)
+
+
+def _exactly(
+    figures: Figures, pair: tuple[str, str, str], rows: list[dict[str, str]], matches: list[ArticleMatch]
+) -> None:
+    """The derived file compares forms of punctuation too: a pair that differs in those alone is unchanged here."""
+    changed = {_number(row["old_article"]) for row in rows if row["change"] not in {"不变", "移条未改", "新增或大改"}}
+    found = {(m.old.no, m.old.sub) for m in matches if m.old and m.change not in {"unchanged", "moved"}}
+    equal = {
+        (m.old.no, m.old.sub) for m in matches if m.old and m.new and normal_form(m.old.text) == normal_form(m.new.text)
+    }
+    missed, more = sorted((changed - equal - {None}) - found), sorted(found - changed)  # type: ignore[type-var]
+    figures.add(
+        "comparison: small amendments exactly", 1.0, not missed and not more, f"{pair}: missed {missed}, more {more}"
+    )
+
+
+# --- impact --------------------------------------------------------------------------------------------------------
+
+
+def impacts(figures: Figures) -> None:
+    """Every derived link from an item to an article, and the traps that must stay silent."""
+    with (DATA / "citations" / "item_law_links_derived.csv").open(encoding="utf-8-sig", newline="") as file:
+        links = list(csv.DictReader(file))
+    items = {row["law"] for row in links}
+    folders = sorted(DATA / "laws" / "versions" / law for law in items)
+    with tempfile.TemporaryDirectory() as home:
+        db = Database(f"sqlite:///{home}/shixiang.db")
+        migrate(db)
+        paths = [
+            *(f for f in folders if f.is_dir()),
+            DATA / "items" / "liaoning_power_items.json",
+            _inspections(Path(home)),
+        ]
+        load(db, paths=paths, now=datetime.now(UTC))
+        for link in links:
+            for old, new in re.findall(r"(\d{4}-\d\d-\d\d)→(\d{4}-\d\d-\d\d)", link["detail"]):
+                found = impact(
+                    db,
+                    law=link["law"],
+                    from_edition=date.fromisoformat(old),
+                    to_edition=date.fromisoformat(new),
+                    now=datetime.now(UTC),
+                )
+                _link(figures, link, found)
+        db.close()
+
+
+def _inspections(home: Path) -> Path:
+    """The inspection list in our own columns: one item a row, its bases as they are written."""
+    file = home / "inspections.csv"
+    with (DATA / "items" / "zhejiang_inspection_items.csv").open(encoding="utf-8-sig", newline="") as source:
+        rows = list(csv.DictReader(source))
+    with file.open("w", encoding="utf-8", newline="") as out:
+        writer = csv.writer(out)
+        writer.writerow(["事项名称", "事项类型", "主管部门", "设定和实施依据"])
+        seen: dict[str, int] = {}
+        for row in rows:
+            name = row["抽查事项名称"] or row["抽查子项"]
+            seen[name] = seen.get(name, 0) + 1
+            writer.writerow(
+                [name if seen[name] == 1 else f"{name}（{seen[name]}）", "06", row["抽查主体"], row["抽查依据"]]
+            )
+    return file
+
+
+def _link(figures: Figures, link: dict[str, str], found: Impact) -> None:
+    def mine(name: str) -> list[int | None]:
+        wanted = canonical_title(link["law"])
+        return [
+            row.old_article
+            for row in getattr(found, name)
+            if link["item_code"] in (row.item, row.item_name)
+            and canonical_title(row.basis[1:].split("》")[0]) == wanted
+        ]
+
+    line = f"{link['item_name'][:20]} {link['law']} {link['finding']} {link['detail']}"
+    if link["eye_check"] or "不变" in link["finding"]:
+        figures.add("impact: traps that stay silent", 1.0, not mine("rows"), line)
+    elif "未引到条" in link["finding"]:
+        quoted = "依照" in link["citation"] or link["origin"].startswith("辽宁")
+        right = bool(mine("whole_law")) or (quoted and not mine("rows"))
+        figures.add("impact: items that cite the whole law", 1.0, right, line)
+    else:
+        article = re.findall(r"第([^第]+?)条→", link["detail"])
+        figures.add("impact: links found", 1.0, chinese_to_int(article[0]) in mine("rows"), line)
+
+
+# --- together ------------------------------------------------------------------------------------------------------
+
+
+def main() -> int:
+    """Measure, print, compare; 0 where every figure is reached."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--write", action="store_true", help="keep the result in docs/")
+    options = parser.parse_args()
+    if not DATA.is_dir():
+        print(f"real data not found at {DATA}: set SHIXIANG_TEST_DATA")
+        return 2
+    figures = Figures()
+    citations(figures)
+    comparison(figures)
+    impacts(figures)
+    last_file = DOCS / "accuracy.json"
+    last = json.loads(last_file.read_text(encoding="utf-8")) if last_file.exists() else {}
+    for figure in figures.values():
+        mark = "" if figure.share >= figure.wanted else "   MISSED"
+        print(f"{figure.name}: {figure.right}/{figure.of} = {figure.share:.2%} (wanted {figure.wanted:.0%}){mark}")
+        before = set(last.get(figure.name, {}).get("wrong", []))
+        for row in figure.wrong:
+            print(f"    {'' if row in before else 'lost: '}{row}")
+        for row in sorted(before - set(figure.wrong)):
+            print(f"    gained: {row}")
+    if options.write:
+        kept = {
+            f.name: {"right": f.right, "of": f.of, "wanted": f.wanted, "wrong": sorted(f.wrong)}
+            for f in figures.values()
+        }
+        last_file.write_text(json.dumps(kept, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        (DOCS / "accuracy.md").write_text(_page(figures), encoding="utf-8")
+    return 0 if all(figure.share >= figure.wanted for figure in figures.values()) else 1
+
+
+def _page(figures: Figures) -> str:
+    lines = [
+        "# Accuracy",
+        "",
+        "Made by `make accuracy` on the published laws and items of the test data; rows that are wrong stand in accuracy.json.",
+        "",
+        "| what | right | of | share | wanted |",
+        "|---|---|---|---|---|",
+    ]
+    lines += [f"| {f.name} | {f.right} | {f.of} | {f.share:.2%} | {f.wanted:.0%} |" for f in figures.values()]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
