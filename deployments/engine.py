@@ -83,7 +83,7 @@ class Engine:
         channel = MailChannel(settings.mail_address)
         channel.warm()
         self.deliverer = Deliverer(
-            SqlOutbox(self.db, current, Claimed),
+            SqlOutbox(self.db, current, Claimed, settings.collect_minutes),
             channel,
             link_url(self.db, settings.portal_address, secrets),
             clock.now,

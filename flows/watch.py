@@ -20,6 +20,7 @@ def watch() -> State[Any]:
     """巡检：重算各变更的下次到期时间，更新运行名称、标签和状态页。"""
     desk, log = office(), get_run_logger()
     changes = list(desk.watch_changes())
+    showing.guarded(lambda: desk.recompute_deadlines(), "重算时限")
     for change_id in changes:
         showing.guarded(lambda change_id=change_id: desk.refresh_due(change_id), "到期时间")  # type: ignore[misc]
     turn = _turn(changes)

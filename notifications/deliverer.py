@@ -52,7 +52,7 @@ class Outbox(Protocol):
     def claim(self, now: datetime, limit: int, lease_seconds: float, *, sure: bool = False) -> list[Any]: ...
     def accepted(self, notice_id: str, at: datetime) -> None: ...
     def retry(self, notice_id: str, next_at: datetime, error: str) -> None: ...
-    def undeliverable(self, notice_id: str, error: str) -> None: ...
+    def undeliverable(self, notice_id: str, error: str, at: datetime | None = None, subject: str = "") -> None: ...
 
 
 class Channel(Protocol):
@@ -155,7 +155,7 @@ class Deliverer:
             message = render(notice.kind, notice.payload, self.link_url(notice), notice.repeat)
         except Exception as error:  # a text that cannot be written must not stop the others
             log.exception("notice %s (%s) cannot be written", notice.id, notice.kind)
-            self.outbox.undeliverable(notice.id, f"通知无法生成（{type(error).__name__}）")
+            self.outbox.undeliverable(notice.id, f"通知无法生成（{type(error).__name__}）", self.now())
             return
         outcome = self.channel.send(
             to=notice.address,
@@ -164,9 +164,9 @@ class Deliverer:
             headers=headers(notice),
             reply_to=notice.reply_to,
         )
-        self._settle(notice, outcome)
+        self._settle(notice, outcome, message.subject)
 
-    def _settle(self, notice: Claimed, outcome: Outcome) -> None:
+    def _settle(self, notice: Claimed, outcome: Outcome, subject: str) -> None:
         now = self.now()
         if outcome.kind == "accepted":
             self._failures, self._broken_until = 0, None
@@ -174,7 +174,7 @@ class Deliverer:
             return
         if outcome.kind == "permanent" or notice.tries >= MOST_TRIES or now - notice.created_at > LAST_TRY:
             log.warning("notice %s (%s) is undeliverable", notice.id, notice.kind)
-            self.outbox.undeliverable(notice.id, outcome.error)
+            self.outbox.undeliverable(notice.id, outcome.error, now, subject)
             return
         self.outbox.retry(notice.id, now + PAUSES[min(notice.tries, len(PAUSES)) - 1], outcome.error)
         self._failures += 1

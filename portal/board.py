@@ -56,6 +56,21 @@ def board(
     )
 
 
+@router.post("/notices/{notice_id}/resend")
+async def resend(request: Request, notice_id: str) -> Response:
+    """Send a notice again that could not be delivered."""
+    form = await read_form(request)
+    return await run_in_threadpool(_resend, request, notice_id, form)
+
+
+def _resend(request: Request, notice_id: str, form: Mapping[str, list[str]]) -> Response:
+    who = coordinator(request)
+    check_csrf(request, form)
+    portal = portal_of(request)
+    steering.resend(portal.db, notice_id=notice_id, by=who.id, now=portal.now())
+    return RedirectResponse("/board#undelivered", 303)
+
+
 @router.api_route("/changes/{change_id}", methods=["GET", "HEAD"])
 def change(request: Request, change_id: str, done: str = "") -> Response:
     """One change: where each sheet stands, whom it waits for, what happened."""

@@ -7,22 +7,22 @@ from __future__ import annotations
 
 import secrets as random
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 
 from models.actions import desk as verbs
-from models.actions import signing, views
+from models.actions import renewing, signing, steering, views
 from models.domain.content import FIELD_BY_NAME, ITEM_TYPES, fields_for
 from models.domain.differences import field_differences, field_text
 from models.domain.errors import BadInput, Conflict, Refusal, Unknown
 from models.domain.vocabulary import STAGE_VERB
-from models.words import _, _n, _p
+from models.words import N_, _, _n, _p
 from notifications.links import check_token, read_token
 from portal.fields import bases_of, basis_texts
-from portal.pages import render, sides, told
+from portal.pages import desk_path, render, sides, told
 from portal.state import (
     Portal,
     check_origin,
@@ -65,7 +65,7 @@ def show(request: Request, token: str, page: int = 1, done: str = "") -> Respons
     if wants_json(request):
         return JSONResponse(lies)
     answer = None if not done else views.recorded(portal.db, person_id=person_id, request_id=done)
-    return desk_page(request, lies, page=page, recorded=answer)
+    return desk_page(request, lies, page=page, recorded=answer, acted=ACTED.get(done, ""))
 
 
 @router.post("/d/{token}")
@@ -77,6 +77,70 @@ async def submit(request: Request, token: str) -> Response:
     if request.headers.get("content-type", "").lower().startswith("application/json"):
         return await run_in_threadpool(_decide_json, request, whose, await read_json(request))
     return await run_in_threadpool(_decide_form, request, whose, token, await read_form(request))
+
+
+@router.post("/d/{token}/renew")
+def renew(request: Request, token: str) -> Response:
+    """Mail a new link instead of a dead one, to the registered address alone; the answer is always the same."""
+    portal = portal_of(request)
+    check_origin(request)
+    with guessing(request):
+        parts = read_token(token)
+        portal.limits.renewal.take(parts.link_id)
+        renewing.renew(
+            portal.db,
+            link_id=parts.link_id,
+            check=lambda link: check_token(parts, link, portal.secrets),
+            now=portal.now(),
+        )
+    return JSONResponse({"done": "renew"}) if wants_json(request) else render(request, "renewed.html")
+
+
+#: What the page says after an act of whoever answers for what others are late with.
+ACTED = {"urge": N_("已催办，通知即将送达。"), "reassign": N_("已转交，通知即将送达。")}
+
+
+@router.post("/d/{token}/{act}")
+async def supervise(request: Request, token: str, act: Literal["urge", "reassign"]) -> Response:
+    """Urge those who are late, or hand on what they hold: JSON or form with `step`, `reason`, and `assignment`, `to`."""
+    check_origin(request)
+    whose = await run_in_threadpool(open_link, request, token)
+    if request.headers.get("content-type", "").lower().startswith("application/json"):
+        fields = {name: [str(value)] for name, value in (await read_json(request)).items() if value is not None}
+    else:
+        fields = await read_form(request)
+    return await run_in_threadpool(_supervise, request, whose, token, act, fields)
+
+
+def _supervise(request: Request, whose: tuple[str, str], token: str, act: str, form: Form) -> Response:
+    portal = portal_of(request)
+    person_id, change_id = whose
+    said: dict[str, Any] = {
+        "step_id": first(form, "step"),
+        "change_id": change_id,
+        "by": person_id,
+        "reason": first(form, "reason").strip()[:4000],
+        "via": "link",
+        "now": portal.now(),
+        "collect_minutes": portal.settings.collect_minutes,
+    }
+    try:
+        if act == "urge":
+            steering.urge(portal.db, **said)
+        else:
+            if not first(form, "to"):
+                raise BadInput("field_missing", "“转交给”未填写，未作任何改动。", field="to")
+            steering.reassign(portal.db, to=first(form, "to"), assignment_id=first(form, "assignment") or None, **said)
+    except Refusal as refusal:
+        if wants_json(request):
+            raise
+        lies = verbs.desk(portal.db, person_id=person_id, change_id=change_id, now=portal.now())
+        return desk_page(request, lies, typed=form, refusal=refusal, status=refusal.status)
+    portal.wake(change_id)
+    if wants_json(request):
+        lies = verbs.desk(portal.db, person_id=person_id, change_id=change_id, now=portal.now())
+        return JSONResponse({"done": act, "supervised": lies["supervised"]})
+    return RedirectResponse(f"/d/{token}?done={act}", 303)
 
 
 def _decide(request: Request, person_id: str, change_id: str, body: dict[str, Any]) -> dict[str, Any]:
@@ -214,6 +278,7 @@ def desk_page(
     typed: Form | None = None,
     refusal: Refusal | None = None,
     recorded: dict[str, Any] | None = None,
+    acted: str = "",
     status: int = 200,
 ) -> Response:
     """The desk as a page; after a refusal with everything that was typed and each fault named."""
@@ -259,6 +324,9 @@ def desk_page(
         "refusal": refusal,
         "faults": _faults(refusal, lies, moved),
         "recorded": recorded,
+        "acted": acted,
+        "late": lies["supervised"],
+        "desk_path": desk_path(request),
         "request_id": random.token_urlsafe(12),
         "departments": sorted(departments.items(), key=lambda pair: pair[1]),
         "types": sorted(ITEM_TYPES.items()),
@@ -272,6 +340,8 @@ def desk_page(
 
 
 def _title(lies: Mapping[str, Any], items: int) -> str:
+    if not lies["assignments"] and lies["supervised"]:
+        return _n("待您督促：%(n)s 件", len(lies["supervised"]))
     if not lies["assignments"]:
         return _("目前没有待您办理的事项")
     stages = list(dict.fromkeys(one["stage"] for one in lies["assignments"]))

@@ -52,6 +52,8 @@ class Limits:
 
     #: A page and its submissions, never a machine that tries. Per link.
     link: Bucket = field(default_factory=lambda: Bucket(burst=120, a_second=20))
+    #: Requests for a new link. Per dead link.
+    renewal: Bucket = field(default_factory=lambda: Bucket(burst=5, a_second=1 / 60))
     #: Per key of the interface.
     key: Bucket = field(default_factory=lambda: Bucket(burst=300, a_second=50))
     #: Links, keys and sign-ins that are wrong. Per source.

@@ -188,11 +188,19 @@ def _facts(portal: Portal) -> dict[str, Any]:
         return {"sample": False, "place": "", "departments": {}}
 
 
+def desk_path(request: Request) -> str:
+    """The address of the desk this request is about: `/d/{token}` without what follows."""
+    return "/".join(request.url.path.split("/")[:3])
+
+
 def error_page(request: Request, message: str | Refusal, status: int) -> HTMLResponse:
-    """A refusal as a page: what happened and what to do."""
+    """A refusal as a page: what happened and what to do; of a link that has ended also who decided and a new one."""
     try:
         person = signed_in(request)
     except Exception:
         person = None
-    shown = told(message) if isinstance(message, Refusal) else message
-    return render(request, "refusal.html", status, message=shown, status_code=status, person=person, nav="")
+    shown, dead = message, None
+    if isinstance(message, Refusal):
+        shown, dead = told(message), message.details if message.code == "dead_link" else None
+    values = {"message": shown, "status_code": status, "dead": dead, "desk_path": desk_path(request)}
+    return render(request, "refusal.html", status, person=person, nav="" if dead is None else None, **values)

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from sqlalchemy import Connection
 
 from models import clock
-from models.actions import audit, engine, legs, starting, views
+from models.actions import audit, deadlines, engine, legs, starting, views
 from models.actions.legs import PassResult
 from models.actions.starting import Registered
 from models.settings import Settings
@@ -62,6 +62,7 @@ class Desk(Protocol):
     def watch_changes(self) -> Sequence[str]: ...
     def refresh_due(self, change_id: str) -> None: ...
     def swept(self) -> None: ...
+    def recompute_deadlines(self) -> None: ...
     def compare_runs(self, change_ids: Sequence[str]) -> int: ...
     def now(self) -> datetime: ...
 
@@ -214,6 +215,10 @@ class Office:
         """A round of watch is done: noted for whoever asks, and the first of a day writes the daily head."""
         audit.seal_day(self.db, now=self.now())
         engine.watched(self.db, now=self.now())
+
+    def recompute_deadlines(self) -> None:
+        """Reckon provisional deadlines again where a new arrangement was loaded."""
+        deadlines.recompute_deadlines(self.db, now=self.now(), collect_minutes=self.settings.collect_minutes)
 
     def compare_runs(self, change_ids: Sequence[str]) -> int:
         """Give each change whose run is gone or over a new one; returns how many."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -426,21 +427,30 @@ def calendar_due(
 
 
 def calendar_load(
-    path: Annotated[Path, typer.Argument(metavar="FILE", help="CSV 或者 JSON")], as_json: Json = False
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="CSV 或者 JSON")],
+    document: Annotated[str, typer.Option("--document", help="安排的文号，写入通知")] = "",
+    as_json: Json = False,
 ) -> None:
-    """载入节假日安排：date,workday 两列，1 为工作日。Load an official arrangement of working days.
+    """载入节假日安排：date,workday 两列，1 为工作日；暂定的时限随即重算。Load an official arrangement of working days.
 
     \b
-    例 Example: shixiang calendar load 2027.csv
+    例 Example: shixiang calendar load 2027.csv --document "国办发明电〔2026〕7号"
     """
+    from models import clock
+    from models.actions.deadlines import recompute_deadlines
     from models.actions.load import load_calendar
 
     db = writable()
     try:
         report = load_calendar(db, path=path)
+        done = recompute_deadlines(
+            db, document=document.strip(), now=clock.now(), collect_minutes=settings().collect_minutes
+        )
     finally:
         db.close()
     if as_json:
-        say_json({"files": [report.as_json()]})
+        say_json({"files": [report.as_json()], "deadlines": asdict(done)})
     _tell(report, as_json)
+    if done.steps and not as_json:
+        say(f"重算时限 {done.steps} 件，其中 {done.moved} 件有变化，通知 {done.told} 人。")
     raise typer.Exit(1 if report.refused else 0)

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sqlalchemy import Connection, and_, func, insert, or_, select
 
 from models.actions.notices import at_text, contact_of
+from models.actions.supervising import supervised
 from models.domain.audit import differing_lines
 from models.domain.content import FIELDS, ItemContent, apply_set, changed_fields, fields_for
 from models.domain.errors import BadInput, Conflict, Forbidden, Refusal
@@ -128,7 +129,8 @@ def desk(db: Database, *, person_id: str, change_id: str, now: datetime) -> dict
                 "coordinator": _person_json(connection, change["coordinator_id"]),
             },
             "assignments": found,
-            "decided": _decided(connection, change["id"], person_id),
+            "supervised": supervised(connection, change, person_id, now),
+            "decided": decided_by(connection, change["id"], person_id),
         }
 
 
@@ -264,7 +266,8 @@ def _remarks(connection: Connection, adjustment_ids: Sequence[str]) -> dict[str,
     return found
 
 
-def _decided(connection: Connection, change_id: str, person_id: str) -> list[dict[str, Any]]:
+def decided_by(connection: Connection, change_id: str, person_id: str) -> list[dict[str, Any]]:
+    """What was decided on the steps a person was asked for, by whom and when, oldest first."""
     query = (
         select(DECISION.c.assignment_id, DECISION.c.verdict, DECISION.c.person_id, DECISION.c.at, office.PERSON.c.name)
         .join(office.PERSON, office.PERSON.c.id == DECISION.c.person_id)

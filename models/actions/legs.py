@@ -373,9 +373,7 @@ def _confirms_itself(room: Room) -> bool:
     """A coordinator who starts an agency request with given targets has confirmed its scope by starting it."""
     row = room.case.row
     return (
-        row["trigger"] == "agency_request"
-        and row["starter_id"] is not None
-        and any(holder.person_id == row["starter_id"] for holder in room.holders("coordinator"))
+        row["trigger"] == "agency_request" and row["starter_id"] is not None and row["starter_id"] in room.coordinators
     )
 
 
@@ -504,8 +502,7 @@ def _tell_one(room: Room, rung: Row, step: Row, sheet: Row | None, lines: Sequen
 
 
 def _superior(room: Room, person_id: str) -> str | None:
-    found = office.superior_of(room.connection, person_id, room.today)
-    return found or room.case.row["coordinator_id"]
+    return room.superior(person_id) or room.case.row["coordinator_id"]
 
 
 # --- the end of a pass ---------------------------------------------------------------------------------------------

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import Connection
 
 from models.domain.deadlines import SHANGHAI
 from models.domain.vocabulary import OUTCOME_NAMES, STAGE_NAMES, STAGE_VERB
 from models.store import office
-from models.store.change import Case, Row
+from models.store.change import Row
 
 OPENED_KIND = {
     "scope": "scope_to_confirm",
@@ -48,10 +49,27 @@ def at_text(at: datetime, now: datetime) -> str:
     return f"{day_text(local.date(), now)} {local:%H:%M}"
 
 
+class About(Protocol):
+    """A change that notices are about: locked by a verb, or only read."""
+
+    id: str
+    row: Row
+    now: datetime
+
+
+@dataclass
+class Shown:
+    """A change as read, without its lock."""
+
+    id: str
+    row: Row
+    now: datetime
+
+
 class Writer:
     """Collects the notices of one transaction: people and the sample mark are read once."""
 
-    def __init__(self, connection: Connection, case: Case) -> None:
+    def __init__(self, connection: Connection, case: About) -> None:
         self.connection = connection
         self.case = case
         self.people: dict[str, str] = {}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -11,36 +10,24 @@ from typing import Any
 from sqlalchemy import Connection
 
 from models.actions.notices import OPENED_KIND, Writer
+from models.actions.people import Asked, People
 from models.domain.audit import AUDITED
 from models.domain.calendar import WorkCalendar
-from models.domain.deadlines import SHANGHAI, due, rungs
+from models.domain.deadlines import due, rungs
 from models.domain.procedure import StageRule
 from models.domain.vocabulary import ROLE_NAMES, STAGE_NAMES
 from models.store import office
-from models.store.change import ASSIGNMENT, LINE, RUNG, STEP, Case, Row, drafters, insert_rows, next_moment
+from models.store.change import ASSIGNMENT, LINE, RUNG, STEP, Case, Row, insert_rows, next_moment
 from models.tables import new_id
 
 
-@dataclass(frozen=True)
-class Asked:
-    """One person asked for one seat, himself or standing in for somebody."""
-
-    seat: str
-    person_id: str
-    acting_for_id: str | None
-    superior_id: str | None
-
-
-class Room:
+class Room(People):
     """What a pass needs at hand: the change, its people, the calendar. One per transaction."""
 
     def __init__(self, connection: Connection, case: Case, writer: Writer) -> None:
-        self.connection = connection
+        super().__init__(connection, case.now, writer.people)
         self.case = case
         self.writer = writer
-        self.today = case.now.astimezone(SHANGHAI).date()
-        self._holders: dict[tuple[str, str | None, str | None], list[Any]] = {}
-        self._drafters: dict[str, set[str]] = {}
         self._opened: dict[Any, list[Row]] = {STEP: [], LINE: [], RUNG: [], ASSIGNMENT: []}
 
     def put(self, target: Any, values: Sequence[Row]) -> None:
@@ -69,74 +56,6 @@ class Room:
     def calendar(self) -> WorkCalendar:
         """The work calendar, read where a deadline is reckoned."""
         return office.calendar(self.connection, self.writer.facts)
-
-    def wrote(self, adjustment_ids: Sequence[str]) -> set[str]:
-        """Who drafted any of these adjustments, read once."""
-        missing = [key for key in adjustment_ids if key not in self._drafters]
-        if missing:
-            self._drafters.update({key: set() for key in missing}, **drafters(self.connection, missing))
-        return set().union(*(self._drafters[key] for key in adjustment_ids))
-
-    @cached_property
-    def substitutes(self) -> dict[str, str]:
-        """Who stands in today, by the person stood in for."""
-        return office.substitutes_on(self.connection, self.today)
-
-    def holders(self, role: str, *, department_id: str | None = None, in_office: str | None = None) -> list[Any]:
-        """Who holds a role today, read once."""
-        key = (role, department_id, in_office)
-        if key not in self._holders:
-            self._holders[key] = list(
-                office.eligible(
-                    self.connection, role=role, on=self.today, department_id=department_id, office=in_office
-                )
-            )
-            self.writer.people.update({holder.person_id: holder.name for holder in self._holders[key]})
-        return self._holders[key]
-
-    def seats(self, rule: StageRule, sheet: Row) -> list[tuple[str, list[Any]]]:
-        """The seats of a stage for a sheet, each with those who may take it."""
-        if rule.code == "naming":
-            return [
-                ("naming:list", self.holders("naming_reviewer", in_office="list")),
-                ("naming:service", self.holders("naming_reviewer", in_office="service")),
-            ]
-        if rule.role == "coordinator":
-            return [("coordinator", self.holders("coordinator"))]
-        if rule.scope == "department":
-            holders = (
-                [] if sheet["department_id"] is None else self.holders(rule.role, department_id=sheet["department_id"])
-            )
-            return [(rule.role, holders)]
-        if rule.scope == "government":
-            return [(rule.role, self.holders(rule.role, in_office="government"))]
-        return [(rule.role, self.holders(rule.role))]
-
-    def asked(self, rule: StageRule, sheet: Row, adjustment_ids: Sequence[str]) -> tuple[list[Asked], list[str]]:
-        """Whom a stage asks, and the seats nobody can take. Nobody reviews what he drafted (four-eyes)."""
-        wrote = set() if rule.code == "draft" else self.wrote(adjustment_ids)
-        found: list[Asked] = []
-        empty: list[str] = []
-        for seat, holders in self.seats(rule, sheet):
-            taken = self._take(seat, holders, wrote)
-            found.extend(taken)
-            if not taken:
-                empty.append(seat)
-        return found, empty
-
-    def _take(self, seat: str, holders: Sequence[Any], wrote: set[str]) -> list[Asked]:
-        taken: dict[str, Asked] = {}
-        for holder in holders:
-            substitute = self.substitutes.get(holder.person_id)
-            person, acting = (substitute, holder.person_id) if substitute else (holder.person_id, None)
-            if person not in wrote and holder.person_id not in wrote:
-                taken.setdefault(person, Asked(seat, person, acting, holder.superior_person_id))
-        if taken or not holders:
-            return list(taken.values())
-        superiors = {
-            h.superior_person_id for h in holders if h.superior_person_id and h.superior_person_id not in wrote
-        }
-        return [Asked(seat, person, None, None) for person in sorted(superiors)]
 
 
 def open_stage(room: Room, sheet: Row, rule: StageRule, lines: Sequence[Row], *, days: int | None = None) -> str:

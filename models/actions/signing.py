@@ -9,13 +9,13 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, and_, insert, select, update
 
-from models.actions.notices import at_text
-from models.domain.deadlines import SHANGHAI
+from models.actions.renewing import dead_link, end_of, genuine
+from models.domain.deadlines import SHANGHAI, shanghai_day
 from models.domain.errors import Gone, Unknown
 from models.store import office
 from models.store.change import Row
 from models.store.database import Database
-from models.store.outbox import LINK, LINK_DAYS, enqueue, link_and_person, link_row, new_link
+from models.store.outbox import LINK, enqueue, link_and_person, link_row, new_link
 from models.store.sealing import OfficeLog
 from models.store.sql import table
 from models.tables import Contact, Person, Session, new_id
@@ -89,15 +89,11 @@ def desk_of(db: Database, *, link_id: str, check: Callable[[Row], None], now: da
     `check` sees the link's row and refuses a wrong token. Raises `Unknown bad_link`, `Gone dead_link`.
     """
     with db.reader() as connection:
-        row = link_and_person(connection, link_id)
-    if row is not None:
-        check(row)
-    if row is None or row["purpose"] != "desk" or row["change_id"] is None:
-        raise Unknown("bad_link", "链接不完整或者不正确，无法打开。请从通知邮件中完整复制，或者联系事项管理部门。")
-    silent = (row["carried_at"] or row["created_at"]) + timedelta(days=LINK_DAYS)
-    ended = row["revoked_at"] or row["disabled_at"] or min(row["expires_at"], silent)
-    if ended <= now or row["revoked_at"] is not None or row["disabled_at"] is not None:
-        raise Gone("dead_link", f"链接已于{at_text(ended, now)}停用。仍须办理的，请联系事项管理部门。")
+        row = link_and_person(connection, link_id, shanghai_day(now))
+    row = genuine(row, check)
+    ended = end_of(row, now)
+    if ended is not None:
+        raise dead_link(db, row=row, at=ended[0], reason=ended[1], now=now)
     return row["person_id"], row["change_id"]
 
 

@@ -1,21 +1,27 @@
-"""The coordinator's acts, each with a reason: take out a row, reassign, urge, withdraw."""
+"""Steering a change: take out a row, reassign, urge, withdraw. The coordinator may do all of it; whose people are late may
+urge them and hand on what they hold. Whatever ends or moves something needs a reason.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection, select
 
 from models.actions.moving import withdraw_steps
-from models.actions.notices import Writer
-from models.actions.opening import Asked, Room, put_before
+from models.actions.notices import Writer, at_text
+from models.actions.opening import Room, put_before
+from models.actions.people import Asked
+from models.actions.supervising import NOT_IN_CHARGE, Work, choices, in_charge, read_work
+from models.domain.deadlines import shanghai_day
 from models.domain.errors import BadInput, Conflict, Forbidden
-from models.store import office
+from models.domain.supervision import OWN_WORK
+from models.store import office, outbox
 from models.store.change import (
     ADJUSTMENT,
     ASSIGNMENT,
-    SHEET,
     STEP,
     Case,
     Row,
@@ -24,15 +30,14 @@ from models.store.change import (
     adjustments,
     assignments,
     close_assignments,
-    drafters,
     drop_rungs,
+    last_urged,
     rows,
     set_adjustments,
     set_assignments,
     set_sheet,
     set_step,
     sheets,
-    step_lines,
     steps,
     wake_of,
 )
@@ -49,26 +54,21 @@ def _steer(
     db: Database,
     change_id: str,
     by: str,
-    reason: str,
     now: datetime,
     collect_minutes: float,
     verb: Callable[[Room, str], None],
+    *,
+    others: bool = False,
 ) -> Wake:
-    """One act of a coordinator in one transaction; the change is woken afterwards."""
-    if not reason.strip():
-        raise BadInput("comment_required", "须写明理由，理由记入变更档案并告知有关人员。")
+    """One act in one transaction; the change is woken afterwards. `others`: the verb itself sees who may do it."""
 
     def work(connection: Connection) -> Wake:
         case = Case(connection, change_id, now)
         if case.row["state"] != "open":
             raise Conflict("change_closed", "本次变更已办结或者已撤回，不再办理。")
         person = office.person(connection, by)
-        room = Room(
-            connection,
-            case,
-            Writer(connection, case),
-        )
-        if person.id not in {holder.person_id for holder in room.holders("coordinator")}:
+        room = Room(connection, case, Writer(connection, case))
+        if not others and person.id not in room.coordinators:
             raise Forbidden("not_your_seat", "此项由统筹协调人办理，您没有该岗位的任职或者代理，未记录。")
         verb(room, person.id)
         room.flush()
@@ -78,10 +78,15 @@ def _steer(
     return db.write(work)
 
 
-def _change_of(db: Database, table: object, row_id: str) -> str:
+def _check_reason(reason: str) -> None:
+    if not reason.strip():
+        raise BadInput("comment_required", "须写明理由，理由记入变更档案并告知有关人员。")
+
+
+def _change_of(db: Database, table: object, row_id: str, change_id: str | None = None) -> str:
     with db.reader() as connection:
         found = rows(connection, select(table).where(table.c.id == row_id))  # type: ignore[call-overload, attr-defined]
-    if not found:
+    if not found or change_id not in (None, found[0]["change_id"]):
         raise BadInput("nothing_to_decide", "没有找到所选的对象，未作任何改动。请刷新页面。")
     return str(found[0]["change_id"])
 
@@ -90,6 +95,7 @@ def take_out(
     db: Database, *, adjustment_id: str, by: str, reason: str, now: datetime, collect_minutes: float = 20
 ) -> Wake:
     """Take one adjustment out of its change; what is published stays."""
+    _check_reason(reason)
 
     def verb(room: Room, person_id: str) -> None:
         row = rows(room.connection, select(ADJUSTMENT).where(ADJUSTMENT.c.id == adjustment_id))[0]
@@ -100,7 +106,7 @@ def take_out(
             "移出", who=person_id, via="portal", about=adjustment_id, work=True, name=row["name"], reason=reason
         )
 
-    return _steer(db, _change_of(db, ADJUSTMENT, adjustment_id), by, reason, now, collect_minutes, verb)
+    return _steer(db, _change_of(db, ADJUSTMENT, adjustment_id), by, now, collect_minutes, verb)
 
 
 def withdraw(
@@ -114,6 +120,7 @@ def withdraw(
     collect_minutes: float = 20,
 ) -> Wake:
     """End a change of which nothing is published; whoever had a task is told."""
+    _check_reason(reason)
 
     def verb(room: Room, person_id: str) -> None:
         case = room.case
@@ -145,7 +152,7 @@ def withdraw(
         case.log("撤回", who=person_id, via=via, about=case.row["number"], reason=reason, work=True)
         case.set(phase="withdrawn", state="withdrawn", closed_at=case.now, subject=None, next_due=None)
 
-    return _steer(db, change_id, by, reason, now, collect_minutes, verb)
+    return _steer(db, change_id, by, now, collect_minutes, verb)
 
 
 def _close_scope(room: Room, step: Row) -> None:
@@ -163,110 +170,164 @@ def reassign(
     by: str,
     reason: str,
     assignment_id: str | None = None,
+    change_id: str | None = None,
+    via: str = "portal",
     now: datetime,
     collect_minutes: float = 20,
 ) -> Wake:
-    """Give a step (or one assignment of it) to another person; the clock goes on. Nobody gets what he drafted."""
+    """Give a step (or one assignment of it) to another person; the clock goes on. Nobody gets what he drafted.
+
+    A signed-in coordinator chooses freely. By a link, and by a superior of whoever is late, it goes only to somebody who
+    may hold the seat. Raises `Forbidden` (not_your_seat, four_eyes), `Conflict superseded`, `BadInput comment_required`.
+    """
+    _check_reason(reason)
 
     def verb(room: Room, person_id: str) -> None:
-        step = rows(room.connection, select(STEP).where(STEP.c.id == step_id))[0]
-        if step["state"] != "open":
+        work = read_work(room, step_id)
+        if work.step["state"] != "open":
             raise Conflict("superseded", "该环节已经结束，不能转交。请刷新页面。")
         taker = office.person(room.connection, to)
-        sheet = (
-            rows(room.connection, select(SHEET).where(SHEET.c.id == step["sheet_id"]))[0] if step["sheet_id"] else None
-        )
-        ids = [line["adjustment_id"] for line in step_lines(room.connection, [step_id])[step_id]]
-        if step["stage"] not in {"draft", "scope"} and any(
-            taker.id in who for who in drafters(room.connection, ids).values()
-        ):
+        if work.step["stage"] not in OWN_WORK and taker.id in room.wrote(work.line_ids):
             raise Forbidden("four_eyes", f"该内容由{taker.name}起草，按照起草与审核分离的要求，不能转交其办理。")
-        held = [row for row in assignments(room.connection, [step_id])[step_id] if row["state"] == "open"]
-        leaving = [row for row in held if assignment_id in (None, row["id"])]
-        if any(row["person_id"] == taker.id for row in held):
+        leaving = _leaving(room, work, person_id, assignment_id)
+        if any(row["person_id"] == taker.id for row in work.open):
             raise Conflict("superseded", f"{taker.name}已经是该环节的办理人。")
-        lines = [row for row in adjustments(room.connection, change_id=room.case.id) if row["id"] in set(ids)]
-        _hand_over(room, step, sheet, lines, leaving, taker, person_id, reason)
+        acting: dict[str, str | None] = {}
+        if via == "link" or person_id not in room.coordinators:
+            acting = _acting(room, work, leaving, taker)
+        lines = [row for row in adjustments(room.connection, change_id=room.case.id) if row["id"] in work.line_ids]
+        _hand_over(room, work, lines, leaving, taker, acting, by=person_id, reason=reason, via=via)
 
-    return _steer(db, _change_of(db, STEP, step_id), by, reason, now, collect_minutes, verb)
+    return _steer(db, _change_of(db, STEP, step_id, change_id), by, now, collect_minutes, verb, others=True)
+
+
+def _leaving(room: Room, work: Work, person_id: str, assignment_id: str | None) -> list[Row]:
+    """The assignments that are handed on; `Forbidden not_your_seat`, `Conflict superseded` for one that is over."""
+    charge = {one.id for one in in_charge(room, work, person_id)}
+    if person_id not in room.coordinators and not charge:
+        raise Forbidden("not_your_seat", NOT_IN_CHARGE)
+    leaving = [row for row in work.open if row["id"] in charge and assignment_id in (None, row["id"])]
+    if assignment_id is None or leaving:
+        return leaving
+    if assignment_id in {row["id"] for row in work.open}:
+        raise Forbidden("not_your_seat", NOT_IN_CHARGE)
+    raise Conflict("superseded", "该件已经办理或者已经转交，未再转交。请刷新页面。")
+
+
+def _acting(room: Room, work: Work, leaving: list[Row], taker: office.PersonRow) -> dict[str, str | None]:
+    """For whom the taker acts in each seat; `Forbidden not_your_seat` for one who may not hold it."""
+    found: dict[str, str | None] = {}
+    for row in leaving:
+        chosen = [asked for asked in choices(room, work, row) if asked.person_id == taker.id]
+        if not chosen:
+            raise Forbidden(
+                "not_your_seat", f"{taker.name}没有{work.stage_name}的任职或者代理，未转交。请从列出的人员中选择。"
+            )
+        found[row["seat"]] = chosen[0].acting_for_id
+    if not leaving:
+        raise Forbidden("not_your_seat", "该环节目前无人办理，请登录统筹工作台指定办理人。")
+    return found
 
 
 def _hand_over(
     room: Room,
-    step: Row,
-    sheet: Row | None,
+    work: Work,
     lines: list[Row],
     leaving: list[Row],
     taker: office.PersonRow,
+    acting: dict[str, str | None],
+    *,
     by: str,
     reason: str,
+    via: str,
 ) -> None:
-    now = room.case.now
-    seat = leaving[0]["seat"] if leaving else step["stage"]
+    now, step, sheet = room.case.now, work.step, work.sheet
+    told: dict[str, Any] = {
+        "step": step,
+        "sheet": sheet,
+        "lines": lines,
+        "by": room.writer.person(by),
+        "reason": reason,
+    }
     for row in leaving:
         set_assignments(room.case, [row["id"]], state="moved", closed_at=now)
-        room.writer.add(
-            "reassigned_from",
-            row["person_id"],
-            f"{row['id']}:moved",
-            step=step,
-            sheet=sheet,
-            lines=lines,
-            to={"id": taker.id, "name": taker.name},
-            by=room.writer.person(by),
-            reason=reason,
-        )
+        to = {"id": taker.id, "name": taker.name}
+        room.writer.add("reassigned_from", row["person_id"], f"{row['id']}:moved", to=to, **told)
+    # Each seat stays: whoever takes over two of them decides twice.
+    seats = {row["seat"]: row for row in reversed(leaving)}
+    for seat, row in seats.items():
+        assignment = {
+            "id": new_id("asg"), "change_id": room.case.id, "step_id": step["id"], "seat": seat, "person_id": taker.id,
+            "acting_for_id": acting.get(seat), "state": "open", "from_id": row["id"], "opened_at": now,
+        }  # fmt: skip
+        add_rows(room.case, ASSIGNMENT, [assignment])
     if leaving:
-        taken = {
-            "id": new_id("asg"),
-            "change_id": room.case.id,
-            "step_id": step["id"],
-            "seat": seat,
-            "person_id": taker.id,
-            "state": "open",
-            "from_id": leaving[0]["id"],
-            "opened_at": now,
-        }
-        add_rows(room.case, ASSIGNMENT, [taken])
-        room.writer.add(
-            "reassigned_to",
-            taker.id,
-            f"{leaving[0]['id']}:to:{taker.id}",
-            step=step,
-            sheet=sheet,
-            lines=lines,
-            **{"from": room.writer.person(leaving[0]["person_id"])},
-            by=room.writer.person(by),
-            reason=reason,
-        )
+        key = f"{leaving[0]['id']}:to:{taker.id}"
+        told["from"] = room.writer.person(leaving[0]["person_id"])
+        room.writer.add("reassigned_to", taker.id, key, **told)
     else:
-        put_before(room, step, sheet, lines, [Asked(seat, taker.id, None, None)])
+        put_before(room, step, sheet, lines, [Asked(step["stage"], taker.id, None, None)])
     set_step(room.case, step["id"], no_owner=None)
-    room.case.log("转交", who=by, via="portal", about=step["id"], to=taker.id, reason=reason)
+    room.case.log("转交", who=by, via=via, about=step["id"], to=taker.id, reason=reason)
 
 
-def urge(db: Database, *, step_id: str, by: str, reason: str, now: datetime, collect_minutes: float = 20) -> Wake:
-    """Remind those a step waits for."""
+def urge(
+    db: Database,
+    *,
+    step_id: str,
+    by: str,
+    reason: str = "",
+    change_id: str | None = None,
+    via: str = "portal",
+    now: datetime,
+    collect_minutes: float = 20,
+) -> Wake:
+    """Remind those a step waits for, at most once a day; a superior reminds his own people once they are late.
+
+    Raises `Conflict` (urged_today, superseded), `Forbidden not_your_seat`.
+    """
 
     def verb(room: Room, person_id: str) -> None:
-        step = rows(room.connection, select(STEP).where(STEP.c.id == step_id))[0]
-        sheet = (
-            rows(room.connection, select(SHEET).where(SHEET.c.id == step["sheet_id"]))[0] if step["sheet_id"] else None
-        )
-        ids = {line["adjustment_id"] for line in step_lines(room.connection, [step_id])[step_id]}
-        lines = [row for row in adjustments(room.connection, change_id=room.case.id) if row["id"] in ids]
-        number = room.case.log("催办", who=person_id, via="portal", about=step_id, reason=reason)
-        for row in assignments(room.connection, [step_id])[step_id]:
-            if row["state"] == "open":
-                room.writer.add(
-                    "urged",
-                    row["person_id"],
-                    f"{step_id}:urged:{number}:{row['person_id']}",
-                    step=step,
-                    sheet=sheet,
-                    lines=lines,
-                    by=room.writer.person(person_id),
-                    comment=reason,
-                )
+        work = read_work(room, step_id)
+        if work.step["state"] != "open":
+            raise Conflict("superseded", "该环节已经结束，不必催办。请刷新页面。")
+        charge = {one.id for one in in_charge(room, work, person_id)}
+        if not charge:
+            raise Forbidden("not_your_seat", NOT_IN_CHARGE)
+        earlier = last_urged(room.connection, room.case.id, [step_id]).get(step_id)
+        if earlier is not None and shanghai_day(earlier["at"]) == room.today:
+            name = room.writer.person(earlier["who"])["name"]
+            raise Conflict(
+                "urged_today",
+                f"{name}已于{at_text(earlier['at'], now)}催办，同一环节一天只催办一次，未重复发送。",
+                by=room.writer.person(earlier["who"]),
+                at=earlier["at"].isoformat(),
+            )
+        lines = [row for row in adjustments(room.connection, change_id=room.case.id) if row["id"] in work.line_ids]
+        number = room.case.log("催办", who=person_id, via=via, about=step_id, reason=reason)
+        told: dict[str, Any] = {
+            "step": work.step,
+            "sheet": work.sheet,
+            "lines": lines,
+            "by": room.writer.person(person_id),
+        }
+        for row in work.open:
+            if row["id"] in charge:
+                key = f"{step_id}:urged:{number}:{row['person_id']}"
+                room.writer.add("urged", row["person_id"], key, comment=reason, **told)
 
-    return _steer(db, _change_of(db, STEP, step_id), by, reason, now, collect_minutes, verb)
+    return _steer(db, _change_of(db, STEP, step_id, change_id), by, now, collect_minutes, verb, others=True)
+
+
+def resend(db: Database, *, notice_id: str, by: str, now: datetime) -> None:
+    """Send a notice again that could not be delivered, after its person's address was put right.
+
+    Raises `Conflict superseded`, `Forbidden not_your_seat`, `BadInput nothing_to_decide`.
+    """
+
+    def verb(room: Room, person_id: str) -> None:
+        notice = outbox.resend(room.connection, notice_id, now)
+        about = room.writer.person(notice["person_id"])
+        room.case.log("重新发送", who=person_id, via="portal", about=notice_id, to=about["id"], kind=notice["kind"])
+
+    _steer(db, _change_of(db, outbox.NOTICE, notice_id), by, now, 0, verb)

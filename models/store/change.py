@@ -6,11 +6,11 @@ import hashlib
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import BindParameter, Connection, Table, and_, bindparam, func, insert, or_, select, update
+from sqlalchemy import BindParameter, Connection, Table, and_, bindparam, delete, func, insert, or_, select, update
 from sqlalchemy import Engine as Engine_
 
 from models.domain.audit import AUDITED, BECAME, plain
@@ -556,6 +556,85 @@ def _standing() -> Any:
 
 
 _STANDING = _standing()
+
+
+def last_urged(connection: Connection, change_id: str, step_ids: Sequence[str]) -> dict[str, Row]:
+    """The last log line about urging those a step waits for, by step."""
+    where = and_(LOG.c.change_id == change_id, LOG.c.verb == "催办", among(LOG.c.object, step_ids))
+    return {row["object"]: row for row in rows(connection, select(LOG).where(where).order_by(LOG.c.seq))}
+
+
+def late_steps(connection: Connection, change_id: str, today: date) -> list[Row]:
+    """Open steps of a change that are late or that nobody holds, the earliest due first, with their sheet's department."""
+    query = (
+        select(STEP, SHEET.c.department_name)
+        .outerjoin(SHEET, SHEET.c.id == STEP.c.sheet_id)
+        .where(
+            STEP.c.change_id == change_id,
+            STEP.c.state == "open",
+            or_(STEP.c.due_on < today, STEP.c.no_owner.is_not(None)),
+        )
+        .order_by(STEP.c.due_on, STEP.c.opened_at, STEP.c.id)
+    )
+    return rows(connection, query)
+
+
+def open_steps_of(connection: Connection, change_id: str, person_id: str, also: Sequence[str]) -> list[Row]:
+    """Open steps of a change that wait for a person, and some others; the earliest due first, with their department."""
+    waits = select(ASSIGNMENT.c.id).where(
+        ASSIGNMENT.c.step_id == STEP.c.id, ASSIGNMENT.c.person_id == person_id, ASSIGNMENT.c.state == "open"
+    )
+    query = (
+        select(STEP, SHEET.c.department_name)
+        .outerjoin(SHEET, SHEET.c.id == STEP.c.sheet_id)
+        .where(STEP.c.change_id == change_id, STEP.c.state == "open", or_(waits.exists(), among(STEP.c.id, also)))
+        .order_by(STEP.c.due_on, STEP.c.opened_at, STEP.c.id)
+    )
+    return rows(connection, query)
+
+
+def changes_with_provisional(connection: Connection) -> list[str]:
+    """Open changes with an open step whose deadline is provisional."""
+    query = (
+        select(STEP.c.change_id)
+        .join(CHANGE, CHANGE.c.id == STEP.c.change_id)
+        .where(CHANGE.c.state == "open", STEP.c.state == "open", STEP.c.provisional.is_(True))
+        .distinct()
+        .order_by(STEP.c.change_id)
+    )
+    return list(connection.execute(query).scalars())
+
+
+def provisional_steps(connection: Connection, change_id: str) -> list[Row]:
+    """The open steps of a change whose deadline is provisional, in the order they were opened."""
+    where = (STEP.c.change_id == change_id, STEP.c.state == "open", STEP.c.provisional.is_(True))
+    return rows(connection, select(STEP).where(*where).order_by(STEP.c.opened_at, STEP.c.id))
+
+
+def recomputed(connection: Connection, edition: str) -> list[Row]:
+    """The open steps reckoned again under one edition of the calendar, a row for each person they wait for
+    (`person_id`), with what the log says of it under `data`.
+    """
+    query = (
+        select(STEP, ASSIGNMENT.c.person_id, LOG.c.data)
+        .join(LOG, and_(LOG.c.change_id == STEP.c.change_id, LOG.c.object == STEP.c.id, LOG.c.verb == "重算时限"))
+        .join(ASSIGNMENT, and_(ASSIGNMENT.c.step_id == STEP.c.id, ASSIGNMENT.c.state == "open"))
+        .where(STEP.c.state == "open")
+        .order_by(STEP.c.id)
+    )
+    return [row for row in rows(connection, query) if row["data"]["edition"] == edition]
+
+
+def replan_rungs(connection: Connection, step: Row, plan: Mapping[str, datetime]) -> None:
+    """The ladder of a step with a new due day; what has been fired stays fired."""
+    fired = set(fired_rungs(connection, step["id"]))
+    connection.execute(delete(RUNG).where(RUNG.c.step_id == step["id"], RUNG.c.fired_at.is_(None)))
+    values = [
+        {"step_id": step["id"], "rung": rung, "change_id": step["change_id"], "due_at": at, "dropped": False}
+        for rung, at in plan.items()
+        if rung not in fired
+    ]
+    insert_rows(connection, RUNG, values)
 
 
 def next_moment(connection: Connection, change_id: str) -> datetime | None:

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, func, insert, literal, or_, select, update
 
-from models.store.change import Row, rows
+from models.domain.errors import Conflict
+from models.store.change import ASSIGNMENT, Row, rows
 from models.store.database import Database
 from models.store.sql import among, table
-from models.tables import Change, Contact, Link, Notice, Person, new_id
+from models.tables import Change, Contact, Link, Notice, Person, Post, new_id
 
 NOTICE, LINK, CONTACT, PERSON, CHANGE = table(Notice), table(Link), table(Contact), table(Person), table(Change)
+POST = table(Post)
+_OF_LINK, _OF_NOTICE = (tuple(column.name for column in target.c) for target in (LINK, NOTICE))
 
 #: Kinds that never wait for the collecting time.
 URGENT = frozenset({"returned", "reminder", "overdue_superior", "supervise", "sign_in", "code", "urged", "no_owner"})
+#: Of these nobody else is told where they do not arrive: they are asked for again.
+_OF_THE_MOMENT = frozenset({"sign_in", "code", "undeliverable"})
 #: A link to a desk dies so many days after the last notice that carried it, and in any case at the moment in its token.
 LINK_DAYS = 90
 LINK_YEARS = 3
@@ -56,6 +61,18 @@ def enqueue(
     A notice row holds `key, person_id, change_id, step_id, kind, payload`; `unheard` where its key cannot have been
     used before.
     """
+    fresh = _fresh(connection, notices)
+    if not fresh:
+        return Enqueued(0, ())
+    moments = _moments(connection, fresh, now, collect_minutes)
+    values = [_queued(notice, at, now) for notice, at in zip(fresh, moments, strict=True)]
+    handed = [] if hand_over is None else _handed(connection, values, now, hand_over)
+    connection.execute(insert(NOTICE), values)
+    return Enqueued(len(values), handed)
+
+
+def _fresh(connection: Connection, notices: Sequence[Row]) -> list[Row]:
+    """The notices whose keys were never used, each once."""
     keys = [str(notice["key"]) for notice in notices if not notice.get("unheard")]
     known: set[str] = set()
     for start in range(0, len(keys), 500):
@@ -66,40 +83,46 @@ def enqueue(
     for notice in notices:
         if notice["key"] not in known:
             fresh.setdefault(str(notice["key"]), notice)
-    if not fresh:
-        return Enqueued(0, ())
-    values = []
-    told = _last_told(connection, list(fresh.values())) if collect_minutes > 0 else {}
+    return list(fresh.values())
+
+
+def _moments(connection: Connection, fresh: Sequence[Row], now: datetime, collect_minutes: float) -> list[datetime]:
+    """When each notice leaves: urgent ones at once, others when the collecting time of their person and change is over."""
+    if collect_minutes <= 0:
+        return [now] * len(fresh)
+    told = _last_told(connection, fresh)
     leaves: dict[tuple[str, str | None], datetime] = {}
-    for notice in fresh.values():
+    moments = []
+    for notice in fresh:
         subject = (notice["person_id"], notice.get("change_id"))
         at = now
-        if notice["kind"] not in URGENT and subject[1] is not None and collect_minutes > 0:
+        if notice["kind"] not in URGENT and subject[1] is not None:
             at = leaves.get(subject) or _leaves_at(told.get(subject), now, collect_minutes)
         if notice["kind"] not in URGENT and at <= now:
             leaves[subject] = now + timedelta(minutes=collect_minutes)
-        values.append(
-            {
-                "id": new_id("ntc"),
-                "key": notice["key"],
-                "person_id": notice["person_id"],
-                "change_id": notice.get("change_id"),
-                "step_id": notice.get("step_id"),
-                "kind": notice["kind"],
-                "payload": notice["payload"],
-                "link_id": notice.get("link_id"),
-                "state": "held" if at > now else "queued",
-                "created_at": now,
-                "next_at": at,
-                "tries": 0,
-                "repeat": 0,
-                "error": "",
-                "lease_until": None,
-            }
-        )
-    handed = [] if hand_over is None else _handed(connection, values, now, hand_over)
-    connection.execute(insert(NOTICE), values)
-    return Enqueued(len(values), handed)
+        moments.append(at)
+    return moments
+
+
+def _queued(notice: Row, at: datetime, now: datetime) -> Row:
+    """The row of a notice that leaves at a moment."""
+    return {
+        "id": new_id("ntc"),
+        "key": notice["key"],
+        "person_id": notice["person_id"],
+        "change_id": notice.get("change_id"),
+        "step_id": notice.get("step_id"),
+        "kind": notice["kind"],
+        "payload": notice["payload"],
+        "link_id": notice.get("link_id"),
+        "state": "held" if at > now else "queued",
+        "created_at": now,
+        "next_at": at,
+        "tries": 0,
+        "repeat": 0,
+        "error": "",
+        "lease_until": None,
+    }
 
 
 def _handed(connection: Connection, values: Sequence[Row], now: datetime, hand_over: HandOver) -> list[Any]:
@@ -123,26 +146,34 @@ def _ways(
     connection: Connection, people: Collection[str], change_id: str, key_id: str, now: datetime
 ) -> dict[str, Row]:
     """How to reach people about a change: `address`, `reply_to` and `link`, by person."""
+    query = _with_ways(select(PERSON.c.id.label("person")), literal(change_id), now)
+    found = rows(connection, query.where(among(PERSON.c.id, sorted(people))))
+    return {row["person"]: _way(connection, row, row["person"], change_id, key_id, now) for row in found}
+
+
+def _with_ways(query: Select[Any], change_id: ColumnElement[Any], now: datetime) -> Select[Any]:
+    """A question about persons, with how each is reached about a change: what `_way` takes out of its rows."""
     reply = CONTACT.alias()
+    link = (LINK.c[name].label(f"link_{name}") for name in _OF_LINK)
     its_link = and_(LINK.c.person_id == PERSON.c.id, LINK.c.change_id == change_id, _alive(now))
-    query = (
-        select(
-            PERSON.c.id.label("person"), PERSON.c.disabled_at, CONTACT.c.address, reply.c.address.label("reply"), LINK
-        )
+    return (
+        query.add_columns(PERSON.c.disabled_at, CONTACT.c.address, reply.c.address.label("reply_to"), *link)
         .outerjoin(CONTACT, and_(CONTACT.c.person_id == PERSON.c.id, CONTACT.c.kind == "mail"))
         .outerjoin(CHANGE, CHANGE.c.id == change_id)
         .outerjoin(reply, and_(reply.c.person_id == CHANGE.c.coordinator_id, reply.c.kind == "mail"))
         .outerjoin(LINK, its_link)
-        .where(among(PERSON.c.id, sorted(people)))
     )
-    ways: dict[str, Row] = {}
-    for row in rows(connection, query):
-        person, address, reply_to, disabled = (row.pop(name) for name in ("person", "address", "reply", "disabled_at"))
-        link = row if row["id"] is not None else None
-        if link is None:
-            link = live_link(connection, person_id=person, change_id=change_id, key_id=key_id, now=now)
-        ways[person] = {"address": address if disabled is None else None, "reply_to": reply_to, "link": link}
-    return ways
+
+
+def _way(connection: Connection, row: Row, person_id: str, change_id: str | None, key_id: str, now: datetime) -> Row:
+    """`address` (none of a person who has been disabled), `reply_to` and `link`; a new link where there is none."""
+    link: Row | None = {name: row[f"link_{name}"] for name in _OF_LINK}
+    if link is not None and link["id"] is None:
+        link = None
+        if change_id is not None:
+            link = live_link(connection, person_id=person_id, change_id=change_id, key_id=key_id, now=now)
+    address = row["address"] if row["disabled_at"] is None else None
+    return {"address": address, "reply_to": row["reply_to"], "link": link}
 
 
 def _last_told(connection: Connection, notices: Iterable[Row]) -> dict[tuple[str, str | None], datetime]:
@@ -253,23 +284,43 @@ def link_row(connection: Connection, link_id: str) -> Row | None:
     return found[0] if found else None
 
 
-def link_and_person(connection: Connection, link_id: str) -> Row | None:
-    """A link by its id, with `disabled_at` of its person and `carried_at`: when the last notice with it was written."""
+def link_and_person(connection: Connection, link_id: str, today: date) -> Row | None:
+    """A link by its id, with what decides whether it still opens: `disabled_at` of its person, `carried_at` (when the
+    last notice with it was written), `in_post` (on a day) and `holds` (something open in the change).
+    """
     carried = select(func.max(NOTICE.c.created_at)).where(
         NOTICE.c.person_id == LINK.c.person_id, NOTICE.c.change_id == LINK.c.change_id, NOTICE.c.link_id == LINK.c.id
     )
-    columns = (LINK, PERSON.c.disabled_at, carried.scalar_subquery().label("carried_at"))
-    query = select(*columns).join(PERSON, PERSON.c.id == LINK.c.person_id).where(LINK.c.id == link_id)
-    found = rows(connection, query)
+    in_post = select(POST.c.id).where(
+        POST.c.person_id == LINK.c.person_id,
+        POST.c.from_on <= today,
+        or_(POST.c.to_on.is_(None), POST.c.to_on >= today),
+    )
+    holds = select(ASSIGNMENT.c.id).where(
+        ASSIGNMENT.c.person_id == LINK.c.person_id,
+        ASSIGNMENT.c.change_id == LINK.c.change_id,
+        ASSIGNMENT.c.state == "open",
+    )
+    query = select(
+        LINK,
+        PERSON.c.disabled_at,
+        carried.scalar_subquery().label("carried_at"),
+        in_post.exists().label("in_post"),
+        holds.exists().label("holds"),
+    )
+    found = rows(connection, query.join(PERSON, PERSON.c.id == LINK.c.person_id).where(LINK.c.id == link_id))
     return found[0] if found else None
 
 
 class SqlOutbox:
     """The deliverer's side of the outbox, on the database."""
 
-    def __init__(self, database: Database, key_id: str, claimed: Callable[..., Any]) -> None:
+    def __init__(
+        self, database: Database, key_id: str, claimed: Callable[..., Any], collect_minutes: float = 20
+    ) -> None:
         """`claimed` makes the deliverer's value of a notice: the store does not know how mails are sent."""
         self.database = database
+        self.collect_minutes = collect_minutes
         self.key_id = key_id
         self.make = claimed
 
@@ -285,80 +336,56 @@ class SqlOutbox:
         return self.database.write(lambda connection: self._claim(connection, now, limit, lease_seconds))
 
     def _due(self, connection: Connection, now: datetime, limit: int) -> list[Row]:
-        """Notices with the address of their person, the address for answers and the live link, all as they stand."""
-        reply = CONTACT.alias()
-        its_link = and_(LINK.c.person_id == NOTICE.c.person_id, LINK.c.change_id == NOTICE.c.change_id, _alive(now))
-        query = (
-            select(
-                NOTICE,
-                CONTACT.c.address,
-                PERSON.c.disabled_at,
-                reply.c.address.label("reply_to"),
-                LINK.c.id.label("live_link_id"),
-            )
-            .join(PERSON, PERSON.c.id == NOTICE.c.person_id)
-            .outerjoin(CONTACT, and_(CONTACT.c.person_id == NOTICE.c.person_id, CONTACT.c.kind == "mail"))
-            .outerjoin(CHANGE, CHANGE.c.id == NOTICE.c.change_id)
-            .outerjoin(reply, and_(reply.c.person_id == CHANGE.c.coordinator_id, reply.c.kind == "mail"))
-            .outerjoin(LINK, its_link)
-            .where(_is_due(now))
-            .order_by(NOTICE.c.next_at, NOTICE.c.created_at)
-            .limit(limit)
+        """Notices that are due, each with how its person is reached."""
+        columns = (NOTICE.c[name].label(f"notice_{name}") for name in _OF_NOTICE)
+        query = _with_ways(
+            select(*columns).select_from(NOTICE).join(PERSON, PERSON.c.id == NOTICE.c.person_id),
+            NOTICE.c.change_id,
+            now,
         )
+        query = query.where(_is_due(now)).order_by(NOTICE.c.next_at, NOTICE.c.created_at).limit(limit)
         return rows(connection, query.with_for_update(skip_locked=True, of=NOTICE))
 
     def _claim(self, connection: Connection, now: datetime, limit: int, lease_seconds: float) -> list[Any]:
         claimed: list[Any] = []
         marks: list[Row] = []
         done: set[str] = set()
-        for notice in self._due(connection, now, limit):
+        for row in self._due(connection, now, limit):
+            notice: Row = {name: row[f"notice_{name}"] for name in _OF_NOTICE}
             if notice["id"] in done:
                 continue
-            kind, payload = notice["kind"], notice["payload"]
-            if notice["state"] == "held":
-                others = self._held_beside(connection, notice)
-                done |= {row["id"] for row in others}
-                if others:
-                    kind, payload = "digest", _digest([notice, *others])
-                    connection.execute(
-                        update(NOTICE)
-                        .where(NOTICE.c.id.in_([row["id"] for row in others]))
-                        .values(state="sent", sent_at=now, error=f"digest {notice['id']}")
-                    )
+            done |= self._gather(connection, notice, now)
+            person_id, change_id = notice["person_id"], notice["change_id"]
+            # A link of its own (a sign-in) is not one to a desk.
+            own = notice["link_id"] if change_id is None else None
+            way = _way(connection, row, person_id, change_id, self.key_id, now)
+            link_id = own or (None if way["link"] is None else way["link"]["id"])
             repeat = notice["repeat"] + (1 if notice["state"] == "sending" else 0)
-            link_id = notice["link_id"] or notice["live_link_id"]
-            if link_id is None and notice["change_id"] is not None:
-                link_id = live_link(
-                    connection,
-                    person_id=notice["person_id"],
-                    change_id=notice["change_id"],
-                    key_id=self.key_id,
-                    now=now,
-                )["id"]
-            if kind != notice["kind"]:
-                connection.execute(update(NOTICE).where(NOTICE.c.id == notice["id"]).values(kind=kind, payload=payload))
             marks.append({"notice": notice["id"], "again": repeat, "link": link_id})
-            claimed.append(
-                self.make(
-                    id=notice["id"],
-                    kind=kind,
-                    payload=payload,
-                    person_id=notice["person_id"],
-                    change_id=notice["change_id"],
-                    address=notice["address"] if notice["disabled_at"] is None else None,
-                    reply_to=notice["reply_to"],
-                    tries=notice["tries"] + 1,
-                    created_at=notice["created_at"],
-                    repeat=repeat,
-                    link_id=link_id,
-                )
-            )
+            kept = ("id", "kind", "payload", "person_id", "change_id", "created_at")
+            made = {name: notice[name] for name in kept}
+            made |= {"tries": notice["tries"] + 1, "repeat": repeat, "link_id": link_id}
+            claimed.append(self.make(**made, address=way["address"], reply_to=way["reply_to"]))
         if marks:
             lease = now + timedelta(seconds=lease_seconds)
             values = {"repeat": bindparam("again"), "link_id": bindparam("link"), "tries": NOTICE.c.tries + 1}
             marking = update(NOTICE).where(NOTICE.c.id == bindparam("notice"))
             connection.execute(marking.values(state="sending", lease_until=lease, **values), marks)
         return claimed
+
+    def _gather(self, connection: Connection, notice: Row, now: datetime) -> set[str]:
+        """A held notice takes those held beside it along, in one mail; the ids of the others."""
+        others = self._held_beside(connection, notice) if notice["state"] == "held" else []
+        if others:
+            notice["kind"], notice["payload"] = "digest", _digest([notice, *others])
+            values = {"kind": "digest", "payload": notice["payload"]}
+            connection.execute(update(NOTICE).where(NOTICE.c.id == notice["id"]).values(**values))
+            connection.execute(
+                update(NOTICE)
+                .where(NOTICE.c.id.in_([row["id"] for row in others]))
+                .values(state="sent", sent_at=now, error=f"digest {notice['id']}")
+            )
+        return {row["id"] for row in others}
 
     def _held_beside(self, connection: Connection, notice: Row) -> list[Row]:
         query = select(NOTICE).where(
@@ -379,14 +406,61 @@ class SqlOutbox:
         """Not now: again at that moment."""
         self._set(notice_id, state="retrying", next_at=next_at, lease_until=None, error=error[:500])
 
-    def undeliverable(self, notice_id: str, error: str) -> None:
-        """It will not arrive: it stands on the coordinator's board."""
-        self._set(notice_id, state="undeliverable", lease_until=None, error=error[:500])
+    def undeliverable(self, notice_id: str, error: str, at: datetime | None = None, subject: str = "") -> None:
+        """It will not arrive: it stands on the coordinator's board; `at` a moment he is told, with its `subject`."""
+
+        def verb(connection: Connection) -> None:
+            self._write(connection, notice_id, state="undeliverable", lease_until=None, error=error[:500])
+            told = None if at is None else _told_undeliverable(connection, notice_id, error, subject)
+            if told is not None and at is not None:
+                enqueue(connection, notices=[told], now=at, collect_minutes=self.collect_minutes)
+
+        self.database.write(verb)
 
     def _set(self, notice_id: str, **values: Any) -> None:
-        self.database.write(
-            lambda connection: connection.execute(update(NOTICE).where(NOTICE.c.id == notice_id).values(**values))
-        )
+        self.database.write(lambda connection: self._write(connection, notice_id, **values))
+
+    @staticmethod
+    def _write(connection: Connection, notice_id: str, **values: Any) -> None:
+        connection.execute(update(NOTICE).where(NOTICE.c.id == notice_id).values(**values))
+
+
+def _told_undeliverable(connection: Connection, notice_id: str, error: str, subject: str) -> Row | None:
+    """What the change's coordinator is told of a notice that will not arrive; nothing where it was to himself."""
+    to = PERSON.alias()
+    query = select(NOTICE, CHANGE.c.coordinator_id, PERSON.c.name.label("coordinator"), to.c.name.label("recipient"))
+    query = query.join(CHANGE, CHANGE.c.id == NOTICE.c.change_id).join(to, to.c.id == NOTICE.c.person_id)
+    query = query.join(PERSON, PERSON.c.id == CHANGE.c.coordinator_id)
+    found = rows(connection, query.where(NOTICE.c.id == notice_id, CHANGE.c.state == "open"))
+    if not found or found[0]["coordinator_id"] == found[0]["person_id"] or found[0]["kind"] in _OF_THE_MOMENT:
+        return None
+    notice = found[0]
+    payload = {
+        **notice["payload"],
+        "person": {"id": notice["coordinator_id"], "name": notice["coordinator"]},
+        "recipient": {"id": notice["person_id"], "name": notice["recipient"]},
+        "acting_for": None,
+        "subject": subject or "（未能生成）",
+        "error": error[:200],
+        "tries": max(1, notice["tries"]),
+    }
+    return {
+        "key": f"{notice_id}:undeliverable:{notice['repeat']}",
+        "person_id": notice["coordinator_id"],
+        "change_id": notice["change_id"],
+        "step_id": notice["step_id"],
+        "kind": "undeliverable",
+        "payload": payload,
+    }
+
+
+def resend(connection: Connection, notice_id: str, now: datetime) -> Row:
+    """A notice that could not be delivered leaves again, marked as a repeat. Raises `Conflict superseded` for another."""
+    where = and_(NOTICE.c.id == notice_id, NOTICE.c.state == "undeliverable")
+    again = {"state": "queued", "link_id": None, "next_at": now, "created_at": now, "tries": 0, "error": ""}
+    if connection.execute(update(NOTICE).where(where).values(repeat=NOTICE.c.repeat + 1, **again)).rowcount != 1:
+        raise Conflict("superseded", "该通知已重新发送或者不再需要，未重复发送。请刷新页面。")
+    return rows(connection, select(NOTICE).where(NOTICE.c.id == notice_id))[0]
 
 
 def _is_due(now: datetime) -> ColumnElement[bool]:

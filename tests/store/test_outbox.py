@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, select, update
 
+from models.domain.errors import Conflict
 from models.store import outbox
 from models.store.change import rows
 from models.store.database import Database
-from models.store.outbox import LINK_DAYS, URGENT, HandOver, SqlOutbox, cancel, enqueue, live_link
+from models.store.outbox import LINK_DAYS, URGENT, HandOver, SqlOutbox, cancel, enqueue, live_link, resend
 from models.store.sql import table
 from models.tables import Change, Contact, Link, Notice, Person, metadata
 
@@ -227,6 +228,33 @@ def test_a_notice_that_could_not_be_delivered_does_not_hold_back_the_next(office
     post(office).undeliverable(one["id"], "no address")
     put(office, NOW + MINUTE, notice("b"))
     assert states(office) == {"a": "undeliverable", "b": "queued"}
+
+
+def test_the_coordinator_is_told_once_of_a_notice_that_could_not_be_delivered(office: Database) -> None:
+    put(office, NOW, notice("a"))
+    (one,) = post(office).claim(NOW, 10, LEASE)
+    post(office).undeliverable(one["id"], "550 no such user", NOW, "【请审查】修订")
+    assert states(office) == {"a": "undeliverable", f"{one['id']}:undeliverable:0": "queued"}
+    (told,) = post(office).claim(NOW, 10, LEASE)
+    assert (told["person_id"], told["kind"], told["address"]) == ("p-zhou", "undeliverable", "p-zhou@shili.example")
+    said = {name: told["payload"][name] for name in ("recipient", "subject", "error", "tries")}
+    assert said == {
+        "recipient": {"id": "p-lu", "name": "陆清"}, "subject": "【请审查】修订", "error": "550 no such user", "tries": 1,
+    }  # fmt: skip
+    post(office).undeliverable(told["id"], "550", NOW, "【无法送达】")
+    assert len(states(office)) == 2
+
+
+def test_a_notice_sent_again_is_a_repeat_and_goes_by_the_live_link(office: Database) -> None:
+    put(office, NOW, notice("a"))
+    (one,) = post(office).claim(NOW, 10, LEASE)
+    post(office).undeliverable(one["id"], "550", NOW, "")
+    with office.writer() as connection:
+        resend(connection, one["id"], NOW + timedelta(days=100))
+    with pytest.raises(Conflict), office.writer() as connection:
+        resend(connection, one["id"], NOW)
+    again = [row for row in post(office).claim(NOW + timedelta(days=100), 10, LEASE) if row["id"] == one["id"]]
+    assert [(row["repeat"], row["tries"], row["link_id"] != one["link_id"]) for row in again] == [(1, 1, True)]
 
 
 def test_the_next_try_of_a_notice_holds_back_no_other_longer_than_the_collecting_time(office: Database) -> None:

@@ -63,7 +63,7 @@ class Box:
     def retry(self, notice_id: str, next_at: datetime, error: str) -> None:
         self.said.append(("retry", notice_id, next_at))
 
-    def undeliverable(self, notice_id: str, error: str) -> None:
+    def undeliverable(self, notice_id: str, error: str, at: datetime | None = None, subject: str = "") -> None:
         self.said.append(("undeliverable", notice_id, error))
 
 

@@ -86,7 +86,58 @@ def test_every_notice_the_verbs_write_can_be_rendered_with_the_link_alone_on_lin
 
 def test_the_stories_write_nearly_every_kind(told: list[dict[str, Any]]) -> None:
     written = {notice["kind"] for notice in told}
-    assert set(kinds()) - written <= {"countersign_opened", "digest", "sheet_stuck", "sign_in", "supervise", "reminder"}
+    assert set(kinds()) - written <= {
+        "access_task", "code", "countersign_opened", "deadline_recomputed", "digest", "reminder", "sheet_stuck", "sign_in", "supervise",
+        "undeliverable",
+    }  # fmt: skip
+
+
+#: A name for everything a text may name.
+EVERYTHING: dict[str, Any] = {
+    "sample": True, "person": {"id": "p", "name": "王芳"}, "acting_for": {"id": "q", "name": "张三"},
+    "change": {"id": "c", "number": "2026-0015", "title": "条例修订", "reason": "与上位法一致"},
+    "sheet": {"department": "市商务局", "round": 2}, "stage": {"code": "list", "name": "权责清单审核", "verb": "审核"},
+    "count": 42, "n": 7, "due": "12月8日（周二）24:00前", "due_day": "12月8日", "due_old": "12月7日（周一）24:00前（暂定）",
+    "at": "11月23日 10:42", "by": {"id": "b", "name": "李四"}, "contact": {"name": "周敏", "phone": "", "email": "zhou@x.example"},
+    "can_reassign": True, "silence": True, "items": [{"n": 1, "name": "事项", "code": "1", "outcomes": "取消"}], "more": 870,
+    "opinions": "通过", "delta": "减少 1 项", "procedure": {"basis": "办法第十条"}, "departments": 2, "uncertain": 1,
+    "comment": "请写到款", "passed": 3, "next_day": "12月9日", "superior": {"name": "赵敏"}, "assignee": {"name": "王芳"},
+    "reminded_at": "12月4日 09:00", "told_at": "12月9日 09:00", "to": {"name": "钱"}, "from": {"name": "孙"}, "reason": "调岗",
+    "verdict": "通过", "lines": [{"i": 1, "stage": {"name": "起草"}, "sheet": {"department": "局"}, "count": 1, "due": "12月8日"}],
+    "more_lines": 3, "year": 2027, "document": {"number": "国办发明电〔2026〕7号"}, "effective_day": "1月1日",
+    "effective_at": "2027年1月1日 00:00", "publication": {"number": "F2026-0007"}, "late": 2, "legal_since": "2026年12月1日",
+    "blocked": 2, "published": 5, "system": {"name": "一网通办"}, "recipient": {"name": "贺"}, "subject": "【请起草】条例",
+    "error": "550 没有这个用户", "tries": 20, "role": {"name": "起草"}, "next_at": "09:31", "code": "012345",
+}  # fmt: skip
+#: The kinds of the wording table; a draft, a review and so on open under names of their own.
+KINDS = {
+    "draft_opened", "review_opened", "countersign_opened", "naming_opened", "approval_opened", "scope_to_confirm", "returned",
+    "reminder", "overdue_superior", "supervise", "urged", "reassigned_to", "reassigned_from", "decided_elsewhere", "digest",
+    "deadline_recomputed", "published", "publication_blocked", "access_task", "undeliverable", "no_owner", "sheet_stuck",
+    "withdrawn", "taken_out", "sign_in", "code",
+}  # fmt: skip
+
+
+def test_every_kind_of_the_wording_table_has_a_text() -> None:
+    assert set(kinds()) >= KINDS
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_every_text_says_what_to_do_by_when_and_has_the_link_alone_on_its_line(kind: str) -> None:
+    for repeat, payload in ((0, {**EVERYTHING, "acting_for": None, "more": 0, "items": []}), (1, EVERYTHING)):
+        message = render(kind, payload, LINK, repeat)
+        lines = message.body.splitlines()
+        assert lines[0].startswith("王芳同志，")
+        assert lines[1].endswith("。")
+        if kind == "code":
+            assert LINK not in message.body and "012345" in lines[0]
+        else:
+            assert lines[2] == LINK
+            assert {line for line in lines if LINK in line} == {LINK}
+            assert lines[3] == ""
+        assert lines[-1] or payload["more"] == 0
+        assert "{" not in message.body + message.subject and "\n\n\n" not in message.body
+        assert message.subject.startswith("【示例】【")
 
 
 def test_no_text_has_more_than_one_blank_line_together_or_a_stray_brace(told: list[dict[str, Any]]) -> None:

@@ -35,7 +35,7 @@ def payload(**more: Any) -> dict[str, Any]:
         "person", "by", "from", "to", "assignee", "superior", "recipient", "role", "system")}  # fmt: skip
     named = ("due", "due_day", "at", "reason", "comment", "opinions", "delta", "departments", "uncertain", "passed",
              "next_day", "next_at", "reminded_at", "told_at", "verdict", "effective_at", "effective_day", "late",
-             "legal_since", "published", "n")  # fmt: skip
+             "legal_since", "published", "n", "due_old", "year", "subject", "error", "tries", "code")  # fmt: skip
     return {
         **person,
         **{name: f"‹{name}›" for name in named},
@@ -44,6 +44,7 @@ def payload(**more: Any) -> dict[str, Any]:
         "stage": {"name": "‹stage.name›", "verb": "‹verb›"},
         "procedure": {"basis": "‹basis›"},
         "publication": {"number": "‹publication›"},
+        "document": {"number": "‹document›"},
         "contact": {"name": "‹contact›", "phone": "", "email": "‹email›"},
         "count": "‹count›",
         "blocked": "‹count›",
