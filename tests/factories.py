@@ -22,6 +22,13 @@ from models.tables import Contact, Department, Item, Person, Post, metadata
 
 LAW = "示例市餐饮服务管理条例"
 OLD, NEW = date(2019, 3, 28), date(2026, 9, 25)
+LAW_CHANGE: dict[str, Any] = {
+    "title": "餐饮服务管理条例2026修订",
+    "law": LAW,
+    "from_version": OLD.isoformat(),
+    "to_version": NEW.isoformat(),
+    "effective_on": None,
+}
 
 DEPARTMENTS = [
     ("d-service", "示例市政务服务办公室", "市政务服务办", "service"),

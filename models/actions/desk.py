@@ -14,6 +14,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sqlalchemy import Connection, and_, func, insert, or_, select
+from sqlalchemy.exc import IntegrityError
 
 from models.actions.notices import at_text, contact_of
 from models.actions.supervising import supervised
@@ -48,6 +49,7 @@ from models.store.change import (
     set_adjustments,
     set_assignments,
     standing_proposals,
+    step_lines,
     wake_of,
 )
 from models.store.database import Database
@@ -334,16 +336,19 @@ def decide(
         )
         if earlier:
             if earlier[0]["body_hash"] != body_hash:
-                raise Conflict("request_reused", "同一请求编号已用于另一份内容，本次未记录。请刷新页面后重新提交。")
+                raise _reused()
             return Decided(dict(earlier[0]["answer"]), None)
         hand = _Hand(connection, case, person_id, via, proof, address, agent, submission.request_id)
         recorded = [hand.take(said) for said in submission.decisions]
         answer = {"recorded": recorded}
-        connection.execute(
-            insert(REQUEST).values(
-                id=submission.request_id, person_id=person_id, body_hash=body_hash, answer=answer, at=now
+        try:
+            connection.execute(
+                insert(REQUEST).values(
+                    id=submission.request_id, person_id=person_id, body_hash=body_hash, answer=answer, at=now
+                )
             )
-        )
+        except IntegrityError as error:  # the same request of the same person, just recorded in another change
+            raise _reused() from error
         case.flush()
         return Decided(answer, wake_of(case.row) if hand.decided else None)
 
@@ -357,6 +362,10 @@ def decide(
             )
         )
         raise
+
+
+def _reused() -> Conflict:
+    return Conflict("request_reused", "同一请求编号已用于另一份内容，本次未记录。请刷新页面后重新提交。")
 
 
 class _Hand:
@@ -389,6 +398,7 @@ class _Hand:
         """Check and record one decision."""
         assignment, step = self._find(said)
         members = adjustments_of_step(self.connection, step["id"])
+        self._check_taken_out(step, said, {a["id"] for a in members})
         _check_verdicts(step["stage"], said, {a["id"] for a in members})
         self._check_four_eyes(step, members)
         proposals = standing_proposals(self.connection, [a["id"] for a in members])
@@ -480,6 +490,38 @@ class _Hand:
         body = procedure_body(self.connection, sheet["procedure_key"], sheet["procedure_no"])
         return any(stage["code"] == step["stage"] and stage["rule"] == "any" for stage in body["stages"])
 
+    def _check_taken_out(self, step: Row, said: DecisionIn, left: set[str]) -> None:
+        """What the coordinator took out meanwhile is decided by nobody; the person is told before anything is recorded."""
+        if not left:
+            raise Conflict(
+                "superseded",
+                "本单所列事项已由统筹协调人全部移出，本次提交未记录，您不必再办。",
+                reason="taken_out",
+                **self._whom(None, None),
+            )
+        out = sorted(set(said.adjustments) - left)
+        if out and set(out) <= {row["adjustment_id"] for row in step_lines(self.connection, [step["id"]])[step["id"]]}:
+            raise self._lines_left(out)
+
+    def _lines_left(self, out: Sequence[str]) -> Conflict:
+        number = f"其中 {len(out)} 项" if out else "有事项"
+        conflicts = [
+            {
+                "adjustment": key,
+                "field": "*",
+                "yours": None,
+                "theirs": None,
+                "by": None,
+                "at": self.case.now.isoformat(),
+            }
+            for key in out
+        ]
+        return Conflict(
+            "revision_changed",
+            f"您打开页面后，{number}已由统筹协调人移出，本次提交未记录。请核对后重新提交。",
+            **{**self._whom(None, self.case.now), "conflicts": conflicts},
+        )
+
     def _check_four_eyes(self, step: Row, members: Sequence[Row]) -> None:
         """The one choke point: nobody reviews or approves what he drafted, by whatever way in."""
         if step["stage"] in {"draft", "scope"}:
@@ -506,8 +548,10 @@ class _Hand:
             changed = [a for a in changed if a["id"] in named]
             if not changed:
                 return
+        if not changed:
+            raise self._lines_left(())
         newest = max(
-            (proposals[a["id"]] for a in (changed or members) if a["id"] in proposals),
+            (proposals[a["id"]] for a in changed if a["id"] in proposals),
             key=lambda p: p["at"],
             default=None,
         )

@@ -38,6 +38,7 @@ from models.store import catalogue, laws, office
 from models.store.database import Database
 from models.store.publication import PUBLICATION, attach_document, new_publication
 from models.store.sealing import OfficeLog
+from models.store.turns import take_turn
 from models.tables import metadata, new_id
 
 KINDS = ("departments", "people", "laws", "items")
@@ -171,9 +172,7 @@ class _Room:
 
     def write(self, verb: Callable[[Connection], Result]) -> Result:
         def whole(connection: Connection) -> Result:
-            if connection.dialect.name == "postgresql":
-                # Two loads at once would each add the same rows; on SQLite a writer is alone anyway.
-                connection.exec_driver_sql("select pg_advisory_xact_lock(739002)")
+            take_turn(connection, "load")  # two loads at once would each add the same rows
             if self.clear:
                 _empty(connection)
                 OfficeLog(connection, self.now).line("清空示例", via="cli")
@@ -230,6 +229,7 @@ class _Room:
             return None
 
         def verb(connection: Connection) -> tuple[list[Report], str | None]:
+            take_turn(connection, "publication")  # what stands now must still stand when it is replaced
             writing = _Items(connection, self.now, [(file.path, rows) for file, rows in drawn])
             reports = writing.reports()
             return reports, writing.publish()

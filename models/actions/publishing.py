@@ -32,6 +32,7 @@ from models.store.change import (
 )
 from models.store.publication import new_publication
 from models.store.sql import table
+from models.store.turns import take_turn
 from models.tables import Code, Item, new_id
 
 ITEM, CODE = table(Item), table(Code)
@@ -44,6 +45,7 @@ def publish_due(room: Room) -> None:
     due = due_lines(room.connection, room.case.id, room.case.now)
     if not due:
         return
+    take_turn(room.connection, "publication")  # what is checked now must still hold when it is written
     proposals = standing_proposals(room.connection, [row["id"] for row in due])
     blocked = _blocked(room, due, proposals)
     for adjustment_id, reason in blocked.items():
@@ -53,7 +55,7 @@ def publish_due(room: Room) -> None:
         _publish(room, good, proposals)
     if blocked:
         _tell_blocked(room, blocked, len(good))
-    _settle_sheets(room)
+    settle_sheets(room)
 
 
 def _blocked(room: Room, due: Sequence[Row], proposals: dict[str, Row]) -> dict[str, str]:
@@ -65,10 +67,24 @@ def _blocked(room: Room, due: Sequence[Row], proposals: dict[str, Row]) -> dict[
             found[row["id"]] = "审核期间该事项已由其他发布批次更新，请起草人对照修改"
         elif proposals[row["id"]]["revision"] != row["approved_hash"]:
             found[row["id"]] = "内容与审批时不一致，未发布"
+    found |= _codes_taken(room, [row for row in due if row["id"] not in found and not row["item_id"]], proposals)
     groups = {row["group_id"] for row in due if row["id"] in found and row["group_id"]}
     for row in due:
         if row["group_id"] in groups and row["id"] not in found:
             found[row["id"]] = "同批事项发布受阻，一并留待处理"
+    return found
+
+
+def _codes_taken(room: Room, new: Sequence[Row], proposals: dict[str, Row]) -> dict[str, str]:
+    """New items whose code was given before, or stands twice among them: a code is given once."""
+    wanted = {row["id"]: str((proposals[row["id"]]["content"] or {}).get("code") or "") for row in new}
+    taken = catalogue.codes_given(room.connection, [code for code in wanted.values() if code])
+    found: dict[str, str] = {}
+    for adjustment_id, code in wanted.items():
+        if code in taken:
+            found[adjustment_id] = f"编码 {code} 已用于其他事项，请起草人另行选用"
+        elif code:
+            taken.add(code)
     return found
 
 
@@ -218,6 +234,7 @@ def _tell_blocked(room: Room, blocked: dict[str, str], published: int) -> None:
     )
 
 
-def _settle_sheets(room: Room) -> None:
+def settle_sheets(room: Room) -> None:
+    """A sheet that waits for publication is done once every line of it has its final state."""
     for sheet_id in settled_sheets(room.connection, room.case.id, TERMINAL):
         set_sheet(room.case, sheet_id, state="done")

@@ -20,6 +20,7 @@ from models.domain.requests import AgencyRequest, LawChange, read_request
 from models.store import catalogue, laws, office
 from models.store.change import CHANGE, Case, change_row, next_number, rows
 from models.store.database import Database
+from models.store.turns import take_turn
 from models.tables import new_id
 
 
@@ -195,6 +196,7 @@ def register(
     body_hash = hashlib.sha256(json.dumps([trigger, stored], sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
     def verb(connection: Connection) -> Registered:
+        take_turn(connection, "register")
         if key is not None:
             found = rows(connection, select(CHANGE).where(CHANGE.c.idempotency_key == key))
             if found:

@@ -4,7 +4,7 @@ urge them and hand on what they hold. Whatever ends or moves something needs a r
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +14,7 @@ from models.actions.moving import withdraw_steps
 from models.actions.notices import Writer, at_text
 from models.actions.opening import Room, put_before
 from models.actions.people import Asked
+from models.actions.publishing import settle_sheets
 from models.actions.supervising import NOT_IN_CHARGE, Work, choices, in_charge, read_work
 from models.domain.deadlines import shanghai_day
 from models.domain.errors import BadInput, Conflict, Forbidden
@@ -102,6 +103,7 @@ def take_out(
         if row["state"] in TERMINAL:
             raise Conflict("superseded", "该事项已有最终结果，不能移出。")
         set_adjustments(room.case, [adjustment_id], state="removed", reason=reason)
+        settle_sheets(room)
         room.case.log(
             "移出", who=person_id, via="portal", about=adjustment_id, work=True, name=row["name"], reason=reason
         )
@@ -190,6 +192,8 @@ def reassign(
         if work.step["stage"] not in OWN_WORK and taker.id in room.wrote(work.line_ids):
             raise Forbidden("four_eyes", f"该内容由{taker.name}起草，按照起草与审核分离的要求，不能转交其办理。")
         leaving = _leaving(room, work, person_id, assignment_id)
+        if not leaving and not work.step["no_owner"]:
+            raise _too_late(work.asked)
         if any(row["person_id"] == taker.id for row in work.open):
             raise Conflict("superseded", f"{taker.name}已经是该环节的办理人。")
         acting: dict[str, str | None] = {}
@@ -211,7 +215,7 @@ def _leaving(room: Room, work: Work, person_id: str, assignment_id: str | None) 
         return leaving
     if assignment_id in {row["id"] for row in work.open}:
         raise Forbidden("not_your_seat", NOT_IN_CHARGE)
-    raise Conflict("superseded", "该件已经办理或者已经转交，未再转交。请刷新页面。")
+    raise _too_late([row for row in work.asked if row["id"] == assignment_id])
 
 
 def _acting(room: Room, work: Work, leaving: list[Row], taker: office.PersonRow) -> dict[str, str | None]:
@@ -227,6 +231,14 @@ def _acting(room: Room, work: Work, leaving: list[Row], taker: office.PersonRow)
     if not leaving:
         raise Forbidden("not_your_seat", "该环节目前无人办理，请登录统筹工作台指定办理人。")
     return found
+
+
+def _too_late(asked: Sequence[Row]) -> Conflict:
+    """Somebody was faster than the coordinator who wants to reassign."""
+    decided = [row for row in asked if row["state"] == "decided"]
+    if decided:
+        return Conflict("already_decided", f"{decided[-1]['name']}已经办理，不能再转交。请刷新页面。")
+    return Conflict("superseded", "该件已转交他人或者不必再办，不能再转交。请刷新页面。")
 
 
 def _hand_over(

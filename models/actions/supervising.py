@@ -32,11 +32,16 @@ NOT_IN_CHARGE = "此项由统筹协调人，或者逾期后由办理人的上一
 
 @dataclass
 class Work:
-    """One step with its sheet and what lies open in it."""
+    """One step with its sheet and whoever was asked."""
 
     connection: Connection
     step: Row
-    open: list[Row]
+    asked: list[Row]
+
+    @property
+    def open(self) -> list[Row]:
+        """Who has not decided yet."""
+        return [row for row in self.asked if row["state"] == "open"]
 
     @property
     def stage_name(self) -> str:
@@ -59,8 +64,7 @@ class Work:
 def read_work(people: People, step_id: str) -> Work:
     """One step by its id."""
     step = rows(people.connection, select(STEP).where(STEP.c.id == step_id))[0]
-    held = assignments(people.connection, [step_id])[step_id]
-    return Work(people.connection, step, [row for row in held if row["state"] == "open"])
+    return Work(people.connection, step, assignments(people.connection, [step_id])[step_id])
 
 
 def in_charge(people: People, work: Work, person_id: str) -> list[Held]:
@@ -114,7 +118,7 @@ def supervised(connection: Connection, change: Row, person_id: str, now: datetim
     calendar = office.calendar(connection)
     found = []
     for step in steps:
-        work = Work(connection, step, [row for row in held[step["id"]] if row["state"] == "open"])
+        work = Work(connection, step, held[step["id"]])
         charge = {one.id for one in in_charge(people, work, person_id)}
         mine = [row for row in work.open if row["id"] in charge and row["person_id"] != person_id]
         mine.sort(key=lambda row: str(row["person_id"]))

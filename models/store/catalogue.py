@@ -144,6 +144,18 @@ def standing_ids(connection: Connection, item_ids: Sequence[str]) -> dict[str, s
     return found
 
 
+def codes_given(connection: Connection, values: Sequence[str]) -> set[str]:
+    """Which of these codes were ever given to an item."""
+    found: set[str] = set()
+    for some in chunks(list(values)):
+        found |= set(connection.execute(select(CODE.c.value).where(among(CODE.c.value, some))).scalars())
+        own = among(ITEM.c.identity, [f"own:{value}" for value in some])
+        found |= {
+            str(name).removeprefix("own:") for name in connection.execute(select(ITEM.c.identity).where(own)).scalars()
+        }
+    return found
+
+
 def versions_by_id(connection: Connection, version_ids: Sequence[str]) -> dict[str, VersionRow]:
     """Versions by their own ids, whether they stand or not: what an adjustment was based on."""
     found: dict[str, VersionRow] = {}

@@ -18,6 +18,7 @@ from models.domain.errors import Unknown
 from models.domain.seals import line_hash
 from models.store.sealing import Kept
 from models.store.sql import among, insert_all, table
+from models.store.turns import take_turn
 from models.tables import (
     Adjustment,
     Assignment,
@@ -95,6 +96,14 @@ def _locked() -> Any:
     return query.with_for_update(of=CHANGE)
 
 
+def _last_hash(connection: Connection, row: Row) -> str:
+    """The hash of the newest log line. PostgreSQL gives the row another has just let go of as it stands now, but lines
+    he wrote only to a question asked after the lock.
+    """
+    where = and_(LOG.c.change_id == row["id"], LOG.c.seq == row["log_seq"])
+    return str(connection.execute(select(LOG.c.hash).where(where)).scalar() or "") if row["log_seq"] else ""
+
+
 # The questions of every pass are written once: building them anew took as long as asking them.
 _LOCKED = _locked()
 
@@ -108,7 +117,7 @@ class Case:
         found = rows(connection, _LOCKED, change_id=change_id)
         if not found:
             raise Unknown("change_unknown", f"没有编号为 {change_id} 的变更。")
-        self._prev: str = found[0].pop("last_hash") or ""
+        self._prev: str = found[0].pop("last_hash") or _last_hash(connection, found[0])
         self.row: Row = found[0]
         self.id = change_id
         self._entries: list[Row] = []
@@ -661,11 +670,14 @@ _NEXT_MOMENT = _next_moment()
 def procedure_no(connection: Connection, key: str, body: Row) -> int:
     """The number of this edition of a procedure, stored if it is new."""
     digest = hashlib.sha256(json.dumps(body, ensure_ascii=False, sort_keys=True).encode()).hexdigest()
-    found = rows(connection, select(PROCEDURE.c.no, PROCEDURE.c.hash).where(PROCEDURE.c.key == key))
-    for row in found:
-        if row["hash"] == digest:
-            return int(row["no"])
-    number = max((int(row["no"]) for row in found), default=0) + 1
+    editions = select(PROCEDURE.c.hash, PROCEDURE.c.no).where(PROCEDURE.c.key == key)
+    known = {row["hash"]: int(row["no"]) for row in rows(connection, editions)}
+    if digest not in known:
+        take_turn(connection, "procedure")  # two changes may meet a new edition at the same moment
+        known = {row["hash"]: int(row["no"]) for row in rows(connection, editions)}
+    if digest in known:
+        return known[digest]
+    number = max(known.values(), default=0) + 1
     connection.execute(insert(PROCEDURE).values(key=key, no=number, hash=digest, body=body))
     return number
 

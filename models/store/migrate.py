@@ -9,9 +9,9 @@ from sqlalchemy.exc import DBAPIError
 
 from models.domain.errors import Unusable
 from models.store.database import Database
+from models.store.turns import take_turn
 
 MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
-_LOCK = 739000
 
 
 def head() -> str:
@@ -46,8 +46,7 @@ def _upgrade(connection: Connection) -> None:
     from alembic import command
     from alembic.config import Config
 
-    if connection.dialect.name == "postgresql":
-        connection.execute(text(f"select pg_advisory_xact_lock({_LOCK})"))
+    take_turn(connection, "schema")
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection

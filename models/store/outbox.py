@@ -147,7 +147,8 @@ def _ways(
 ) -> dict[str, Row]:
     """How to reach people about a change: `address`, `reply_to` and `link`, by person."""
     query = _with_ways(select(PERSON.c.id.label("person")), literal(change_id), now)
-    found = rows(connection, query.where(among(PERSON.c.id, sorted(people))))
+    # Whoever makes the links of several people locks them in one order.
+    found = rows(connection, query.where(among(PERSON.c.id, sorted(people))).order_by(PERSON.c.id))
     return {row["person"]: _way(connection, row, row["person"], change_id, key_id, now) for row in found}
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, func, insert, select, update
 
 from models.store.sealing import Insert
 from models.store.sql import insert_all, table
+from models.store.turns import take_turn
 from models.tables import Document, Publication, PublicationLine, new_id
 
 PUBLICATION = table(Publication)
@@ -52,9 +53,7 @@ def new_publication(
 def _next_number(connection: Connection, year: int) -> str:
     """One more than the highest serial of the year; longer numbers sort after shorter ones."""
     prefix = f"F{year}-"
-    if connection.dialect.name == "postgresql":
-        # Two publications of different changes would otherwise read the same maximum.
-        connection.exec_driver_sql("select pg_advisory_xact_lock(739001)")
+    take_turn(connection, "publication")  # two publications would otherwise read the same maximum
     last = connection.execute(
         select(PUBLICATION.c.number)
         .where(PUBLICATION.c.number.startswith(prefix))

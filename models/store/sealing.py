@@ -11,12 +11,12 @@ from sqlalchemy.sql.schema import ScalarElementColumnDefault
 
 from models.domain.seals import KINDS, line_hash, seal
 from models.store.sql import insert_all, table
+from models.store.turns import take_turn
 from models.tables import OfficeLog as OfficeLogRow
 
 OFFICE_LOG = table(OfficeLogRow)
 #: Puts rows into a table so that a line of a log vouches for them.
 Insert = Callable[[Table, Sequence[Mapping[str, Any]]], None]
-_TURN = 739003
 
 
 class Kept:
@@ -61,8 +61,7 @@ class OfficeLog:
 
     def wait(self) -> None:
         """Let others who write to it go first; until this transaction ends nobody else does."""
-        if self.connection.dialect.name == "postgresql":
-            self.connection.exec_driver_sql(f"select pg_advisory_xact_lock({_TURN})")
+        take_turn(self.connection, "office_log")
 
     def line(self, verb: str, *, who: str | None = None, via: str = "engine", about: str = "", **data: Any) -> int:
         """Add a line; its number."""
