@@ -342,33 +342,41 @@ def items_list(
 
 
 def items_check(as_json: Json = False) -> None:
-    """检查现行目录：缺少依据的事项，有误的编码。Check bases and codes of the catalogue.
+    """检查现行目录：依据是否仍然有效、与现行条文一致、排列有序，编码是否有误。Check bases and codes of the catalogue.
 
     \b
     退出码 0 没有问题，1 有问题。
     例 Example: shixiang items check --json
     """
+    from models import clock
+    from models.actions.impact import check
     from models.domain.codes import code_problems
     from models.store import quick
 
     with quick.reading(settings().business_url) as read:
         rows = quick.check(read)
-    problems: list[dict[str, Any]] = []
-    for code, name, kind, department, bases in rows:
-        reasons = [("code", reason) for reason in code_problems(code or "")]
+    problems: list[dict[str, str | None]] = []
+    for code, name, kind, _, bases in rows:
+        problems += [_problem(code or name, None, "code", f"{reason}。") for reason in code_problems(code or "")]
         if not bases and kind == "item":
-            reasons.append(("bases", f"事项“{name}”没有设定依据"))
-        problems += [
-            {"code": code, "name": name, "department": department, "field": field, "message": f"{reason}。"}
-            for field, reason in reasons
-        ]
+            problems.append(_problem(code or name, None, "no_basis", f"事项“{name}”没有设定依据。"))
+    db = readable()
+    if db is not None:
+        try:
+            problems += [_problem(p.item, p.basis, p.problem, f"{p.detail}。") for p in check(db, now=clock.now())]
+        finally:
+            db.close()
     if as_json:
-        say_json({"items": len(rows), "problems": problems})
+        say_json(problems)
     else:
         for problem in problems:
-            say(f"{problem['code'] or '—'} {problem['name']}：{problem['message']}")
+            say(f"{problem['item']}　{problem['basis'] or ''}：{problem['detail']}")
         say(f"共 {len(rows)} 项，发现 {len(problems)} 处问题。")
     raise typer.Exit(1 if problems else 0)
+
+
+def _problem(item: str, basis: str | None, problem: str, detail: str) -> dict[str, str | None]:
+    return {"item": item, "basis": basis, "problem": problem, "detail": detail}
 
 
 # --- people --------------------------------------------------------------------------------------------------------

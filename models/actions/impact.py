@@ -1,13 +1,14 @@
-"""Which items a law's new text, or its repeal, touches. Reads only."""
+"""Which items a law's new text, or its repeal, touches; which bases no longer stand. Reads only."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 
 from sqlalchemy import Connection
 
+from models.domain.basis_check import BasisProblem, KnownLaw, LawLibrary, check_bases
 from models.domain.deadlines import SHANGHAI
 from models.domain.errors import BadInput, Unknown
 from models.domain.impact import (
@@ -20,9 +21,10 @@ from models.domain.impact import (
     implementing,
 )
 from models.domain.law_compare import match_articles, where_now
-from models.domain.law_text import Article, LawText
+from models.domain.law_text import Article, LawText, canonical_title
 from models.domain.law_titles import Library
 from models.domain.numerals import NUMERAL_CHARS, chinese_to_int
+from models.domain.repeals import repeals
 from models.store import catalogue, laws
 from models.store.database import Database
 
@@ -140,3 +142,35 @@ def _add_uncertain(connection: Connection, found: Impact, law: laws.LawRow) -> N
         alike = canonical != law.canonical and library.resolve(canonical).candidates
         if alike and laws.law_by_title(connection, canonical) is None:
             found.uncertain.extend(candidates_of(catalogue.cited_bases(connection, canonical), law.title))
+
+
+def check(db: Database, *, now: datetime) -> list[BasisProblem]:
+    """Every basis of the standing catalogue that is repealed, superseded, unknown, misquoted or out of order."""
+    today = now.astimezone(SHANGHAI).date()
+    with db.reader() as connection:
+        known: dict[str, KnownLaw] = {}
+        ids: dict[str, str] = {}
+        for row in laws.texts(connection):
+            law = known.get(row.canonical) or KnownLaw(row.title, (), None)
+            in_force = row.edition_on if row.effective_on is None or row.effective_on <= today else law.in_force
+            known[row.canonical] = KnownLaw(row.title, (*law.editions, row.edition_on), in_force)
+            ids[row.canonical] = row.law_id
+        library = LawLibrary(
+            laws=known,
+            void=_void(connection, known, ids),
+            articles=lambda canonical, edition: laws.articles(connection, ids[canonical], edition),
+        )
+        return check_bases(catalogue.all_bases(connection), library)
+
+
+def _void(connection: Connection, known: Mapping[str, KnownLaw], ids: Mapping[str, str]) -> dict[str, str]:
+    """Titles that a text in force repeals, by the law that does it; a law's own older namesakes are not among them."""
+    found: dict[str, str] = {}
+    titles = {ids[canonical]: (law.title, law.in_force) for canonical, law in known.items()}
+    for law_id, edition, article in laws.articles_saying(connection, "废止"):
+        title, in_force = titles[law_id]
+        if edition == in_force:
+            for repeal in repeals(title, [article]):
+                if not repeal.namesake:
+                    found.setdefault(canonical_title(repeal.title), title)
+    return found

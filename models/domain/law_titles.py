@@ -19,6 +19,9 @@ from models.domain.law_text import canonical_title
 SIMILAR: Final = 80.0
 """Titles above this similarity (rapidfuzz ratio, 0 to 100) are candidates: one wrong character in six is 83."""
 
+MAX_LONGER: Final = 1
+"""A title longer by more characters is another law (海洋环境保护法 is not 环境保护法 with a wrong character)."""
+
 MAX_CANDIDATES: Final = 5
 _EDITION: Final = re.compile(r"（[^（）]*\d{4}[^（）]*(?:修正|修订|修改|版|文本|本)?[^（）]*）$")
 _KINDS: Final = (
@@ -61,12 +64,18 @@ class Library:
             if (title := self._exact.get(form)) is not None:
                 return Resolution(law=title)
         alike = self._alike.get(_kind(canonical), [])
-        nearest = process.extract(canonical, alike, scorer=fuzz.ratio, score_cutoff=SIMILAR, limit=MAX_CANDIDATES)
-        return Resolution(candidates=tuple(self._exact[name] for name, _, _ in nearest))
+        nearest = process.extract(canonical, alike, scorer=fuzz.ratio, score_cutoff=SIMILAR, limit=None)
+        near = [name for name, _, _ in nearest if abs(len(_bare(name)) - len(_bare(canonical))) <= MAX_LONGER]
+        return Resolution(candidates=tuple(self._exact[name] for name in near[:MAX_CANDIDATES]))
 
 
 def _kind(canonical: str) -> tuple[str, str, bool]:
     """What two titles must share to be candidates for each other: kind of document, place, and whether it implements a law."""
-    bare = re.sub(r"（[^（）]*）$", "", canonical)
+    bare = _bare(canonical)
     kind = next((ending for ending in _KINDS if bare.endswith(ending)), "")
     return kind, local_prefix(bare), "实施" in bare
+
+
+def _bare(canonical: str) -> str:
+    """A title without a bracket at its end, （试行） or an edition."""
+    return re.sub(r"（[^（）]*）$", "", canonical)

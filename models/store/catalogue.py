@@ -200,17 +200,25 @@ def citing(connection: Connection, canonical: str) -> list[CitingRow]:
 
 def cited_bases(connection: Connection, canonical: str) -> list[CitedBasis]:
     """Every citation of a law by a standing version that is not cancelled, in the order of item and basis."""
+    return [CitedBasis(*row) for row in connection.execute(_bases().where(BASIS.c.canonical == canonical))]
+
+
+def all_bases(connection: Connection) -> Iterator[CitedBasis]:
+    """Every basis of every standing version that is not cancelled, in the order of item and basis."""
+    return (CitedBasis(*row) for row in connection.execute(_bases()))
+
+
+def _bases() -> Select[Any]:
     b, v = BASIS.c, VERSION.c
-    query: Select[Any] = (
+    return (
         select(
             v.item_id, v.code, v.name, b.ord, b.title, b.edition_on, b.article, b.to_article, b.sub, b.paragraph, b.item,
             b.annex, b.quoted,
         )
         .join(VERSION, v.id == b.version_id)
-        .where(and_(b.canonical == canonical, STANDING, v.state != "cancelled"))
+        .where(and_(STANDING, v.state != "cancelled"))
         .order_by(v.item_id, b.ord)
     )  # fmt: skip
-    return [CitedBasis(*row) for row in connection.execute(query)]
 
 
 def other_bases(connection: Connection, canonical: str) -> dict[str, int]:

@@ -83,6 +83,38 @@ def named_after(connection: Connection, canonical: str) -> list[LawRow]:
     return [LawRow(*row) for row in connection.execute(query.order_by(LAW.c.canonical))]
 
 
+@dataclass(frozen=True)
+class TextRow:
+    """A dated text with its law."""
+
+    law_id: str
+    canonical: str
+    title: str
+    edition_on: date
+    effective_on: date | None
+
+
+def texts(connection: Connection) -> list[TextRow]:
+    """Every dated text of the library, by law, oldest first."""
+    query = (
+        select(LAW.c.id, LAW.c.canonical, LAW.c.title, LAW_VERSION.c.edition_on, LAW_VERSION.c.effective_on)
+        .join(LAW_VERSION, LAW_VERSION.c.law_id == LAW.c.id)
+        .order_by(LAW.c.canonical, LAW_VERSION.c.edition_on)
+    )
+    return [TextRow(*row) for row in connection.execute(query)]
+
+
+def articles_saying(connection: Connection, words: str) -> list[tuple[str, date, Article]]:
+    """The articles of all texts that hold these words, with law and date."""
+    a = ARTICLE.c
+    query = select(a.law_id, a.edition_on, a.no, a.sub, a.text).where(a.text.contains(words, autoescape=True))
+    query = query.order_by(a.law_id, a.edition_on, a.no, a.sub)
+    return [
+        (law_id, edition, Article(no=no, sub=sub, text=text))
+        for law_id, edition, no, sub, text in connection.execute(query)
+    ]
+
+
 def laws(connection: Connection) -> list[dict[str, Any]]:
     """Every law with the dates of its texts: id, title, canonical, editions (YYYY-MM-DD, oldest first)."""
     found: dict[str, dict[str, Any]] = {}

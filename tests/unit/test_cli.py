@@ -245,17 +245,23 @@ def test_items_and_people_have_the_keys_scripts_depend_on(loaded: Path) -> None:
     assert {**found, "roles": sorted(found["roles"])} == {**person, "roles": ["coordinator", "drafter"]}
 
 
-def test_a_check_names_items_without_a_basis_and_faulty_codes(loaded: Path, tmp_path: Path) -> None:
+def test_a_check_names_faulty_codes_and_bases_that_do_not_stand(loaded: Path, tmp_path: Path) -> None:
     assert shixiang(loaded, "items", "check").returncode == 0
-    bad = "name,type,code,department\n烟花爆竹许可,01,99010000200,市民政局\n"
+    bad = (
+        "name,type,code,department,bases\n烟花爆竹许可,01,99010000200,市民政局,\n"
+        "社团变更,01,990100003000,市民政局,《社会团体登记管理办法》第三条；《社会团体登记管理条例》（1998年10月25日发布）第三条\n"
+    )
     (tmp_path / "bad.csv").write_text(bad, encoding="utf-8")
     shixiang(loaded, "load", str(tmp_path / "bad.csv"))
     done = shixiang(loaded, "items", "check", "--json")
     found = json.loads(done.stdout)
-    assert (done.returncode, found["items"]) == (1, 2)
-    assert [(problem["code"], problem["field"]) for problem in found["problems"]] == [
-        ("99010000200", "code"),
-        ("99010000200", "bases"),
+    assert done.returncode == 1
+    assert [(problem["item"], problem["basis"], problem["problem"]) for problem in found] == [
+        ("99010000200", None, "code"),
+        ("99010000200", None, "no_basis"),
+        ("990100003000", "《社会团体登记管理办法》第三条", "unknown"),
+        ("990100003000", "《社会团体登记管理条例》第三条", "superseded"),
+        ("990100003000", "《社会团体登记管理条例》第三条", "order"),
     ]
 
 

@@ -16,6 +16,7 @@ LIBRARY = Library(
         "示例市餐饮服务管理办法（试行）",
         "民事诉讼法",
         "刑事诉讼法",
+        "海洋环境保护法",
     ]
 )
 
@@ -49,7 +50,18 @@ def test_a_title_with_wrong_characters_names_candidates_and_no_law(title: str, c
 
 
 @pytest.mark.parametrize(
-    "title", ["食品安全法实施细则", "消防条例", "吉林省消防条例", "食品安全条例", "行政诉讼法", "公司法", "法", ""]
+    "title",
+    [
+        "食品安全法实施细则",
+        "消防条例",
+        "吉林省消防条例",
+        "食品安全条例",
+        "行政诉讼法",
+        "公司法",
+        "环境保护法",
+        "法",
+        "",
+    ],
 )
 def test_another_kind_of_document_or_another_place_is_no_candidate(title: str) -> None:
     assert LIBRARY.resolve(title) == Resolution()
