@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import secrets as random
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Any, Literal
 
 from fastapi import APIRouter, Request
@@ -285,6 +286,7 @@ def desk_page(
     portal = portal_of(request)
     beside = views.law_beside(portal.db, change_id=lies["change"]["id"], desk=lies)
     departments = views.office_facts(portal.db)["departments"]
+    clock = views.clock(portal.db, now=portal.now())
     moved = _moved(refusal)
     sheets = []
     number = 0
@@ -298,6 +300,7 @@ def desk_page(
             {
                 **assignment,
                 "total": total,
+                "stands": clock.due(date.fromisoformat(assignment["due"]) if assignment["due"] else None),
                 "pages": pages,
                 "page": here,
                 "lines": [

@@ -54,10 +54,13 @@ def said() -> Iterator[tuple[str, Text, str | None]]:
         for _, text, _, context in extract_from_file(method, path, KEYWORDS, options={"encoding": "utf-8"}):
             yield _name(path), text, context
     yield from _tables()
-    for folder in ("models", "notifications", "portal"):
-        for path in _files(folder, "**/*.py"):
-            for _, code, _, _ in extract_from_file("python", path, REFUSALS):
-                yield "models/domain/errors.py", code, "refusal"
+    yield from (("models/domain/errors.py", code, "refusal") for code in sorted(_refusals()))
+
+
+def _refusals() -> set[str]:
+    """The codes of everything the office refuses, wherever it does."""
+    paths = [path for folder in ("models", "notifications", "portal") for path in _files(folder, "**/*.py")]
+    return {str(found[1]) for path in paths for found in extract_from_file("python", path, REFUSALS)}
 
 
 def _tables() -> Iterator[tuple[str, str, str | None]]:

@@ -112,6 +112,12 @@ def local(moment: datetime | None) -> str | None:
     return None if moment is None else moment.astimezone(SHANGHAI).isoformat(timespec="seconds")
 
 
+def clock(db: Database, *, now: datetime) -> Clock:
+    """The clock of the office at a moment."""
+    with db.reader() as connection:
+        return Clock(now, office.calendar(connection))
+
+
 # --- a change as data ----------------------------------------------------------------------------------------------
 
 
@@ -500,7 +506,7 @@ def _told(held: views.Files, entry: Row, data: Mapping[str, Any]) -> str:
         parts.append(_(stage))
     if sheet is not None and sheet["department_name"]:
         parts.append(sheet["department_name"])
-    if data.get("name"):
+    if data.get("name") and data["name"] != stage:
         parts.append(f"“{data['name']}”")
     if data.get("count"):
         parts.append(_n("%(n)s 项", data["count"]))

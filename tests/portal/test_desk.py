@@ -300,3 +300,19 @@ def test_text_from_outside_is_escaped_everywhere(office: Office) -> None:
     assert "<script>" not in page
     assert "<img" not in page
     assert "&lt;script&gt;" in page
+
+
+def test_the_desk_says_how_many_working_days_are_left_and_afterwards_how_late_it_is(office: Office) -> None:
+    reviewing(office)
+    link = office.newest_link("p-lu")
+    assert "还有 5 个工作日" in office.client.get(link).text
+    office.story.later(days=9)
+    assert "逾期 2 个工作日" in office.client.get(link).text
+
+
+def test_who_countersigns_agrees_and_who_reviews_passes(office: Office) -> None:
+    from portal.labels import button
+
+    assert [button(stage, "pass") for stage in ("countersign", "legality")] == ["同意", "通过"]
+    reviewing(office)
+    assert re.search(r'value="pass">通过<', office.client.get(office.newest_link("p-lu")).text)

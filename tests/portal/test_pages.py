@@ -316,3 +316,10 @@ def test_the_mailbox_shows_mails_with_their_link_and_escapes_what_they_hold(offi
     assert 'href="http://testserver/s/abc"' in page
     assert "<script>" not in page and "<b>x</b>" not in page
     assert "还没有邮件" in office.client.get("/mailbox?kind=returned").text
+
+
+def test_the_history_does_not_name_a_stage_twice(office: Office) -> None:
+    drafting(office)
+    office.sign_in()
+    page = office.client.get(f"/changes/{office.story.change_id}").text
+    assert "打开 确认范围，办理时限" in re.sub(r"<[^>]+>", "", page)

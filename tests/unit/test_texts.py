@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from difflib import unified_diff
 from pathlib import Path
 
 import pytest
@@ -46,7 +47,9 @@ def text_of(message: Message) -> str:
 
 @pytest.mark.parametrize("code", LANGUAGES)
 def test_the_catalogue_holds_every_text_that_is_said_and_no_other(code: str) -> None:
-    assert catalogue_path(code).read_bytes() == updated(code), "run `make texts`"
+    found, wanted = catalogue_path(code).read_text(encoding="utf-8"), updated(code).decode()
+    differ = "\n".join(unified_diff(found.splitlines(), wanted.splitlines(), lineterm="", n=0))
+    assert not differ, f"run `make texts`, then write the English of what is new (docs/developer.md, Texts):\n{differ}"
 
 
 @pytest.mark.parametrize("code", LANGUAGES)
