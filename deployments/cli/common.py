@@ -4,16 +4,28 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
+
+from typer.exceptions import Abort, TyperException
 
 if TYPE_CHECKING:
     from models.settings import Settings
     from models.store.database import Database
 
 REFUSED = 2
+#: What typer says of a command that was mistyped, and what we say. It does not look for translations itself.
+_MISUSES = (
+    (r"No such command '(.+?)'.*", "没有命令 {}"),
+    (r"Got unexpected extra argument\S* \((.+)\)", "多出 {}"),
+    (r"Option '(.+)' requires an argument", "选项 {} 后面没有值"),
+    (r"Input should be a valid (?:integer|number).*", "应为数字"),
+    (r"Input should be greater than or equal to (\S+)", "应不小于 {}"),
+    (r"Input should be less than or equal to (\S+)", "应不大于 {}"),
+)
 
 
 def settings() -> Settings:
@@ -85,7 +97,7 @@ def say_json(value: Any) -> None:
     print(json.dumps(value, ensure_ascii=False, indent=2))
 
 
-def guarded(app: Callable[[], Any]) -> int:
+def guarded(app: Callable[..., Any]) -> int:
     """Run the command line; refusals and failures become one sentence and exit code 2."""
     for stream in (sys.stdout, sys.stderr):
         # A terminal that cannot show Chinese gets \\uXXXX, which is still JSON.
@@ -93,7 +105,17 @@ def guarded(app: Callable[[], Any]) -> int:
     # What a part logs on the way is for the logs of the system; here the sentence is enough.
     logging.getLogger("shixiang").addHandler(logging.NullHandler())
     try:
-        app()
+        code = app(standalone_mode=False, prog_name="shixiang")
+        return code if isinstance(code, int) else 0
+    except TyperException as error:
+        if type(error).__name__ == "NoArgsIsHelpError":
+            warn(error.message)
+        else:
+            warn(_misused(error))
+        return REFUSED
+    except Abort:
+        warn("已中止，未作改动。")
+        return REFUSED
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else REFUSED if ended.code else 0
     except BrokenPipeError:
@@ -102,7 +124,28 @@ def guarded(app: Callable[[], Any]) -> int:
     except Exception as error:
         warn(_sentence(error))
         return REFUSED
-    return 0
+
+
+def _misused(error: TyperException) -> str:
+    """What is wrong with a command as it was typed, and where its use is explained."""
+    kind, param, context = type(error).__name__, getattr(error, "param", None), getattr(error, "ctx", None)
+    hint = str(getattr(error, "param_hint", None) or (param.get_error_hint() if param else "")).replace("'", "")
+    said = error.message.rstrip(".")
+    for pattern, ours in _MISUSES:
+        if match := re.fullmatch(pattern, said, re.DOTALL):
+            said = ours.format(*match.groups())
+    if kind == "MissingParameter":
+        words = f"缺少 {hint}"
+    elif kind == "NoSuchOption":
+        near = getattr(error, "possibilities", None)
+        words = f"没有选项 {getattr(error, 'option_name', '')}" + (
+            f"，相近的有：{'、'.join(sorted(near))}" if near else ""
+        )
+    elif kind == "BadParameter":
+        words = f"{hint} 的值不可用：{said}"
+    else:
+        words = said
+    return f"{words}。用法见 `{context.command_path if context else 'shixiang'} -h`。"
 
 
 def _sentence(error: Exception) -> str:

@@ -394,7 +394,7 @@ def test_a_preview_writes_nothing(loaded: Path) -> None:
         ("{", "p-1", "不是完整的 JSON"),
         ("[]", "p-1", "应为一个 JSON 对象"),
         (json.dumps({**LAW_CHANGE, "law": "无此条例"}), "p-1", "法规库中没有《无此条例》"),
-        (json.dumps({**LAW_CHANGE, "from_version": "x"}), "p-1", "“from_version”填写有误"),
+        (json.dumps({**LAW_CHANGE, "from_version": "x"}), "p-1", "“from_version”应为日期"),
         (json.dumps(LAW_CHANGE), "无此人", "没有“无此人”，或者有多人同名"),
     ],
 )
@@ -428,3 +428,22 @@ def test_audit_verify_says_ok_and_names_what_somebody_altered(loaded: Path) -> N
     assert json.loads(shixiang(loaded, "audit", "verify", "--json").stdout)["findings"][0]["table"] == "item_version"
     assert shixiang(loaded, "audit", "verify", "--change", "2026-0001").returncode == 2
     assert "还没有日结" in shixiang(loaded, "audit", "head").stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("change", "show"), "缺少 ID。用法见 `shixiang change show -h`。"),
+        (("change", "start", "law_change"), "缺少 --params。用法见 `shixiang change start -h`。"),
+        (("items", "list", "--limt", "3"), "没有选项 --limt，相近的有：--limit。用法见 `shixiang items list -h`。"),
+        (("items", "list", "--limit", "x"), "--limit 的值不可用：应为数字。用法见 `shixiang items list -h`。"),
+        (("up", "--sample-items", "0"), "--sample-items 的值不可用：应不小于 1。用法见 `shixiang up -h`。"),
+        (("change", "show", "a", "b"), "多出 b。用法见 `shixiang change show -h`。"),
+        (("changes",), "没有命令 changes。用法见 `shixiang -h`。"),
+    ],
+)
+def test_a_mistyped_command_is_explained_in_one_chinese_sentence(
+    tmp_path: Path, words: tuple[str, ...], sentence: str
+) -> None:
+    done = shixiang(tmp_path / "home", *words)
+    assert (done.returncode, done.stdout, done.stderr.strip()) == (2, "", sentence)
