@@ -8,7 +8,6 @@ understood is returned as `rest`, never guessed. All scans are linear in the len
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
 from datetime import date
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
@@ -141,8 +140,7 @@ class Annex(NamedTuple):
     item: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Citation:
+class Citation(NamedTuple):
     """One mention of a law with its places; a law cited as a whole has none.
 
     `title` is as written, without white space; `resolved_from` the full title that a short form (or a line that begins
@@ -173,8 +171,7 @@ class Citation:
         return self.resolved_from or self.title
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """What a text cites, and the words before the first citation that were not understood."""
 
     citations: tuple[Citation, ...]
@@ -350,7 +347,7 @@ class _Parser:
             return
         self.unclear = True
         if self.found:
-            self.found[-1] = replace(self.found[-1], rest=words)
+            self.found[-1] = self.found[-1]._replace(rest=words)
         else:
             self.rest = words
 
@@ -477,14 +474,13 @@ class _Parser:
 
     def _places(self, at: int) -> tuple[list[_Found], int]:
         """The list of places that begins at `at` and where it ends; empty where none begins."""
-        reader = _PlaceReader()
+        reader, text = _PlaceReader(), self.text
         end, joint = at, ""
-        while (found := _PLACE.match(self.text, at)) is not None:
-            bare_ok = joint in _RANGE_WORDS if joint else False
-            if (not found["mark"] and not bare_ok) or not reader.take(found, joint):
+        while (found := _PLACE.match(text, at)) is not None:
+            if not (found["mark"] or joint in _RANGE_WORDS) or not reader.take(found, joint):
                 break
             end = found.end()
-            following = _JOINT.match(self.text, end)
+            following = _JOINT.match(text, end)
             at, joint = (following.end(), following["word"][0]) if following else (self._skip(end, _BLANKS), "")
         return reader.places, end
 
@@ -563,16 +559,17 @@ class _PlaceReader:
 
     def take(self, found: re.Match[str], joint: str) -> bool:
         """False where the number cannot be read or does not belong here."""
+        written, unit, after = found.group("numbers", "unit", "sub")
         try:
-            numbers = [chinese_to_int(part) for part in _NUMBER.findall(found["numbers"])]
-            sub = chinese_to_int(found["sub"]) if found["sub"] else None
+            numbers = _numbers(written)
+            sub = chinese_to_int(after) if after else None
         except ValueError:
             return False
-        unit, (start, end) = found["unit"], found.span()
-        if joint in _RANGE_WORDS and joint and self.places:
+        start, end = found.span()
+        if joint in _RANGE_WORDS and self.places:
             return self._range(unit, numbers, sub, start, end)
         if unit == "条":
-            self.places += [_Found(Place(article=n, sub=sub), start, end) for n in numbers]
+            self.places += [_Found(Place(n, sub), start, end) for n in numbers]
             return True
         if not self.places or self.places[-1].place.to_article is not None:
             return False
@@ -584,7 +581,7 @@ class _PlaceReader:
         self.places += narrowed
         return True
 
-    def _range(self, unit: str, numbers: list[int], sub: int | None, start: int, end: int) -> bool:
+    def _range(self, unit: str, numbers: tuple[int, ...], sub: int | None, start: int, end: int) -> bool:
         last, place = self.places[-1], self.places[-1].place
         if unit == "条":
             if place.article is None or place.to_article is not None or numbers[0] <= place.article:
@@ -597,6 +594,12 @@ class _PlaceReader:
             return False
         self.places += [_Found(_narrowed(place, unit, n), start, end) for n in range(begin + 1, numbers[0] + 1)]
         return True
+
+
+@lru_cache(maxsize=4096)
+def _numbers(written: str) -> tuple[int, ...]:
+    """The numbers of a list: 三, 三、四, （一）（二）. Raises ValueError."""
+    return tuple(chinese_to_int(part) for part in _NUMBER.findall(written))
 
 
 def _narrowed(place: Place, unit: str, number: int) -> Place:
@@ -640,6 +643,7 @@ def _dated(bracket: str | None, named: re.Pattern[str]) -> date | None:
     return days[-1] if days else None
 
 
+@lru_cache(maxsize=4096)
 def _year(text: str | None) -> int | None:
     """The year of an edition that is named without a day: 2018年修正."""
     found = _YEAR.search(text) if text else None
