@@ -132,7 +132,8 @@ def law_list(as_json: Json = False) -> None:
         say_json(found)
         return
     for law in found:
-        say(f"《{law['title']}》 {'、'.join(law['editions'])}")
+        lacks = f"（缺 {'、'.join(law['missing'])} 的文本）" if law["missing"] else ""
+        say(f"《{law['title']}》 {'、'.join(law['editions'])}{lacks}")
 
 
 def law_cite(

@@ -6,7 +6,7 @@ Keys of `change_show` and `change_list` are those of the command line's JSON (DE
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
@@ -707,17 +707,9 @@ def list_json(db: Database, *, name: str) -> dict[str, Any]:
 
 
 def laws_page(db: Database) -> list[dict[str, Any]]:
-    """The laws of the library with the days of their texts."""
+    """The laws of the library with the days of their texts and of those it lacks."""
     with db.reader() as connection:
-        return [_law_row(connection, row) for row in laws.laws(connection)]
-
-
-def _law_row(connection: Any, row: Any) -> dict[str, Any]:
-    data: dict[str, Any] = dict(row) if isinstance(row, Mapping) else asdict(row)
-    editions = data.get("editions")
-    if editions is None:
-        editions = laws.editions(connection, data["id"])
-    return {"id": data["id"], "title": data["title"], "editions": [str(day)[:10] for day in editions]}
+        return laws.laws(connection)
 
 
 # --- the page operators see in Prefect -----------------------------------------------------------------------------

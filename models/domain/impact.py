@@ -18,7 +18,7 @@ from rapidfuzz import fuzz
 from models.domain.change_kinds import KINDS, ChangeKind, kind_of_change
 from models.domain.citation import Annex, Citation, Place, format_citation
 from models.domain.law_compare import ArticleMatch, Change, match_articles, normal_form, where_now
-from models.domain.law_text import Article, LawText, header_events
+from models.domain.law_text import Article, LawText, missing_editions
 from models.domain.numerals import NUMERAL_CHARS, chinese_to_int, int_to_chinese
 
 OUTCOME_OF_KIND: Final = {"approval_to_filing": "retype", "approval_dropped": "check", "authority": "change_organ"}
@@ -27,7 +27,6 @@ OUTCOME_OF_KIND: Final = {"approval_to_filing": "retype", "approval_dropped": "c
 _OWN: Final = re.compile(
     rf"本(?:法|条例|规定|办法|细则|决定)第([{NUMERAL_CHARS}]{{1,12}})条(?:之([{NUMERAL_CHARS}]{{1,3}}))?"
 )
-_AMENDS: Final = re.compile(r"修正|修订|修改")
 _QUOTE_FROM: Final = 8  # characters; a shorter quotation stands in many articles
 _QUOTE_LEADS_FROM: Final = 20  # characters of a quotation that may lead to another article than the whole text does
 _QUOTE_LEADS_AT: Final = 70.0  # how much of it must stand there, 0 to 100
@@ -414,13 +413,6 @@ def _references(articles: Sequence[Article]) -> dict[Key, list[Key]]:
                 continue
             found.setdefault((article.no, article.sub), []).append(key)
     return found
-
-
-def missing_editions(header: Sequence[str], held: Iterable[date]) -> list[date]:
-    """The days a text's own history names as amendments that the library has no text of (a few days apart count as held)."""
-    days = sorted({day for day, words in header_events(tuple(header)) if _AMENDS.search(words)})
-    known = list(held)
-    return [day for day in days if not any(abs((day - one).days) <= 7 for one in known)]
 
 
 def _gap(change: Amendment, today: date) -> str | None:

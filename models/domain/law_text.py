@@ -7,9 +7,10 @@ and plain text of the same layout. What is stored is the exact text; only Markdo
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 from datetime import date
 from pathlib import PurePath
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -39,6 +40,7 @@ _TEXT_DATE: Final = re.compile(
     rf"(?P<y>[{NUMERAL_CHARS}]{{4,6}})\s*年\s*(?P<m>{_N}{{1,3}})\s*月\s*(?P<d>{_N}{{1,3}})\s*日"
 )
 _EVENT: Final = re.compile(r"通过|公布|发布|颁布|修正|修订|修改|批准|令")
+_AMENDS: Final = re.compile(r"修正|修订|修改")
 _PUBLISHED: Final = re.compile(r"公布|发布|颁布|令")
 _BY_DECISION: Final = re.compile(r"修正|修改")
 _IN_FORCE_ON: Final = re.compile(
@@ -136,6 +138,33 @@ def header_events(header: list[str] | tuple[str, ...]) -> list[tuple[date, str]]
     bounds = [mark.start() for mark in marks] + [len(text)]
     dated = ((_to_date(mark), text[mark.end() : bounds[i + 1]]) for i, mark in enumerate(marks))
     return [(day, words) for day, words in dated if day is not None]
+
+
+def missing_editions(header: Sequence[str], held: Iterable[date]) -> list[date]:
+    """The days a text's own history names as amendments that the library has no text of (a few days apart count as held)."""
+    days = sorted({day for day, words in header_events(list(header)) if _AMENDS.search(words)})
+    known = list(held)
+    return [day for day in days if not any(abs((day - one).days) <= 7 for one in known)]
+
+
+def shelf(rows: Iterable[Sequence[Any]]) -> list[dict[str, Any]]:
+    """The library as it is listed, from rows of id, title, canonical title, edition (a day or None) and header, by law and day.
+
+    Each law: id, title, canonical, `editions` held and `missing` ones that the history of its newest text names
+    (YYYY-MM-DD, oldest first).
+    """
+    found: dict[str, dict[str, Any]] = {}
+    held: dict[str, list[tuple[date, str]]] = {}
+    for law_id, title, canonical, edition, header in rows:
+        found.setdefault(law_id, {"id": law_id, "title": title, "canonical": canonical})
+        held.setdefault(law_id, [])
+        if edition is not None:
+            held[law_id].append((edition, header or ""))
+    for law_id, entry in found.items():
+        days = [day for day, _ in held[law_id]]
+        lacking = missing_editions(held[law_id][-1][1].split("\n"), days) if days else []
+        entry |= {"editions": [day.isoformat() for day in days], "missing": [day.isoformat() for day in lacking]}
+    return list(found.values())
 
 
 def date_in_text(text: str) -> date | None:

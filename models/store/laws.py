@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, and_, delete, func, insert, select
 
-from models.domain.law_text import Article, LawText, canonical_title
+from models.domain.law_text import Article, LawText, canonical_title, shelf
 from models.store.sql import table
 from models.tables import Article as ArticleTable
 from models.tables import Law, LawVersion, new_id
@@ -116,18 +116,13 @@ def articles_saying(connection: Connection, words: str) -> list[tuple[str, date,
 
 
 def laws(connection: Connection) -> list[dict[str, Any]]:
-    """Every law with the dates of its texts: id, title, canonical, editions (YYYY-MM-DD, oldest first)."""
-    found: dict[str, dict[str, Any]] = {}
+    """Every law with the dates of its texts and of those it lacks (`shelf`)."""
     query = (
-        select(LAW.c.id, LAW.c.title, LAW.c.canonical, LAW_VERSION.c.edition_on)
+        select(LAW.c.id, LAW.c.title, LAW.c.canonical, LAW_VERSION.c.edition_on, LAW_VERSION.c.header)
         .outerjoin(LAW_VERSION, LAW_VERSION.c.law_id == LAW.c.id)
         .order_by(LAW.c.canonical, LAW_VERSION.c.edition_on)
     )
-    for law_id, title, canonical, edition in connection.execute(query):
-        entry = found.setdefault(law_id, {"id": law_id, "title": title, "canonical": canonical, "editions": []})
-        if edition is not None:
-            entry["editions"].append(edition.isoformat())
-    return list(found.values())
+    return shelf(tuple(row) for row in connection.execute(query))
 
 
 def count_editions(connection: Connection) -> int:

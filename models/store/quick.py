@@ -16,6 +16,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from models.domain.audit import words
+from models.domain.law_text import shelf
 from models.domain.vocabulary import STAGE_NAMES
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
@@ -111,15 +112,13 @@ def people(read: Reading) -> list[dict[str, Any]]:
 def laws(read: Reading) -> list[dict[str, Any]]:
     """As `laws.laws`."""
     sql = (
-        "select l.id, l.title, l.canonical, v.edition_on from law l left join law_version v on v.law_id = l.id"
+        "select l.id, l.title, l.canonical, v.edition_on, v.header from law l left join law_version v on v.law_id = l.id"
         " order by l.canonical, v.edition_on"
     )
-    found: dict[str, dict[str, Any]] = {}
-    for law_id, title, canonical, edition in [] if read.empty else read.rows(sql):
-        entry = found.setdefault(law_id, {"id": law_id, "title": title, "canonical": canonical, "editions": []})
-        if edition is not None:
-            entry["editions"].append(str(edition))
-    return list(found.values())
+    return shelf(
+        (law_id, title, canonical, None if edition is None else date.fromisoformat(str(edition)), header)
+        for law_id, title, canonical, edition, header in ([] if read.empty else read.rows(sql))
+    )
 
 
 def workdays(read: Reading) -> dict[date, bool]:

@@ -12,9 +12,8 @@ from models.domain.impact import (
     impact_of_amendment,
     impact_of_repeal,
     implementing,
-    missing_editions,
 )
-from models.domain.law_text import Article, LawText
+from models.domain.law_text import Article, LawText, missing_editions
 
 TITLE = "示例市餐饮服务管理条例"
 OLD_DAY, NEW_DAY = date(2019, 3, 28), date(2026, 9, 25)
