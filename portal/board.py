@@ -110,6 +110,7 @@ DONE = {
     "take_out": N_("已移出。"),
     "reassign": N_("已转交。"),
     "urge": N_("已催办，通知即将送达。"),
+    "retry": N_("正在重试，请稍后刷新页面。"),
     "withdraw": N_("变更已撤回。"),
     "started": N_("变更已登记，流程开始后会通知有关人员。"),
     "existing": N_("同一法规同一文本的变更已在办理，已为您打开该变更。"),
@@ -119,7 +120,7 @@ DONE = {
 
 @router.post("/changes/{change_id}/{act}")
 async def steer(request: Request, change_id: str, act: str) -> Response:
-    """One act of the coordinator: `take_out`, `reassign`, `urge` or `withdraw`."""
+    """One act of the coordinator: `take_out`, `reassign`, `urge`, `retry` or `withdraw`."""
     form = await read_form(request)
     return await run_in_threadpool(_steer, request, change_id, act, form)
 
@@ -152,6 +153,8 @@ def _steer(request: Request, change_id: str, act: str, form: Mapping[str, list[s
             steering.urge(
                 portal.db, step_id=first(form, "step"), by=who.id, reason=reason, now=now, collect_minutes=collect
             )
+        elif act == "retry":
+            steering.retry(portal.db, sheet_id=first(form, "sheet"), by=who.id, now=now)
         elif act == "withdraw":
             steering.withdraw(
                 portal.db, change_id=change_id, by=who.id, reason=reason, now=now, collect_minutes=collect

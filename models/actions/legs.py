@@ -6,6 +6,8 @@ consumed. Moves read the tables, never the log; calling a pass again with nothin
 
 from __future__ import annotations
 
+import logging
+import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -42,6 +44,7 @@ from models.store.change import (
     due_rungs,
     fire_rung,
     fired_rungs,
+    freed_sheets,
     moving_sheets,
     procedure_no,
     rows,
@@ -55,6 +58,7 @@ from models.store.database import Database
 from models.store.outbox import Enqueued, HandOver, cancel, enqueue
 from models.tables import new_id
 
+_log = logging.getLogger("shixiang.legs")
 #: Working days to confirm the scope of a change (our default: no source gives one).
 SCOPE_DAYS = 3
 TERMINAL = frozenset({"published", "declined", "rejected", "removed"})
@@ -159,25 +163,84 @@ def run_pass(
             committed(queued.handed)
 
     while pass_.goes_on():
-        try:
-            step(pass_.turn)
-        except (Conflict, Gone) as refusal:
-            if refusal.code in {"run_stale", "change_closed"} or pass_.moved is None:
-                raise
-            step(lambda room, done, error=refusal: _stick(room, pass_.moved, error, done))  # type: ignore[misc]
-        except Exception as error:  # a sheet that raises must not hold up the others
+        error = _fault(step, pass_.turn)
+        if error is not None:  # a sheet that raises must not hold up the others
             if pass_.moved is None:
-                raise
-            step(lambda room, done, error=error: _stick(room, pass_.moved, error, done))  # type: ignore[misc]
+                raise error
+            _stick_apart(step, pass_.moved, error)
     upto, before, finished = pass_.upto, pass_.before, pass_.finished
     if not finished:
         with db.reader() as connection:
             due = _due(connection, change_id, now)
         if due:
-            step(lambda room, _: publish_due(room))
-            step(lambda room, _: _rungs(room))
+            _publish_apart(step)
+            step(_rungs)
         step(lambda room, _: _finish(room, upto))
     return _result(db, change_id, before, tally, now)
+
+
+Verb = Callable[[Room, Tally], None]
+Step = Callable[[Verb], None]
+
+
+def _fault(step: Step, verb: Verb) -> Exception | None:
+    """What a step raised, its transaction undone; that another leg or the end came first is raised on."""
+    try:
+        step(verb)
+    except (Conflict, Gone) as refusal:
+        if refusal.code in {"run_stale", "change_closed"}:
+            raise
+        return refusal
+    except Exception as error:
+        return error
+    return None
+
+
+def _stick_apart(step: Step, sheet_id: str, error: Exception) -> None:
+    """Mark a sheet that raised, in a transaction of its own; a fault nobody foresaw gets a number and a line in the log."""
+    reference = ""
+    if not isinstance(error, Refusal):
+        reference = secrets.token_hex(4)
+        _log.error("fault %s at sheet %s", reference, sheet_id, exc_info=error)
+    step(lambda room, done: _stick(room, sheet_id, error, reference, done))
+
+
+class _Undone(Exception):
+    """A trial is over: nothing of it stays."""
+
+
+def _publish_apart(step: Step) -> None:
+    """Publish what is due at one moment. Where that raises, the sheets that raise by themselves wait, and the rest is
+    published without them.
+    """
+    error = _fault(step, lambda room, _: publish_due(room))
+    if error is None:
+        return
+    due: list[str] = []
+    step(lambda room, _: due.extend(_sheets_due(room)))
+    faults = {sheet_id: found for sheet_id in dict.fromkeys(due) if (found := _trial(step, sheet_id)) is not None}
+    for sheet_id, found in (faults or dict.fromkeys(due, error)).items():
+        _stick_apart(step, sheet_id, found)
+    error = _fault(step, lambda room, _: publish_due(room))
+    if error is not None:
+        for sheet_id in dict.fromkeys(due):
+            if sheet_id not in faults:
+                _stick_apart(step, sheet_id, error)
+
+
+def _sheets_due(room: Room) -> list[str]:
+    return [str(row["sheet_id"]) for row in due_lines(room.connection, room.case.id, room.case.now)]
+
+
+def _trial(step: Step, sheet_id: str) -> Exception | None:
+    """What publishing one sheet alone raises; nothing is kept of it."""
+
+    def verb(room: Room, _: Tally) -> None:
+        publish_due(room, only=sheet_id)
+        raise _Undone
+
+    error = _fault(step, verb)
+    return None if isinstance(error, _Undone) else error
 
 
 class _Pass:
@@ -238,8 +301,12 @@ class _Pass:
 
 
 def _due(connection: Connection, change_id: str, now: datetime) -> bool:
-    """Whether something is to be published or a rung to fire."""
-    return bool(due_lines(connection, change_id, now) or due_rungs(connection, change_id, now))
+    """Whether something is to be published, a rung to fire, or a mark to be taken off."""
+    return bool(
+        due_lines(connection, change_id, now)
+        or due_rungs(connection, change_id, now)
+        or freed_sheets(connection, change_id, now)
+    )
 
 
 def _in_room(
@@ -433,23 +500,25 @@ def _move(room: Room, sheet: Row, tally: Tally) -> bool:
     return bool(sheet["state"] == "open")
 
 
-def _stick(room: Room, sheet_id: str, error: BaseException, tally: Tally) -> None:
-    """Mark a sheet that raised; the others go on. Told once."""
+def _stick(room: Room, sheet_id: str, error: Exception, reference: str, tally: Tally) -> None:
+    """Mark a sheet that raised; the others go on. Told once, when it begins."""
     sheet = rows(room.connection, select(SHEET).where(SHEET.c.id == sheet_id))[0]
-    reason = error.message if isinstance(error, Refusal) else f"处理出错（{type(error).__name__}）"
+    reason = f"系统处理时出现故障（编号 {reference}），请将编号告知运维人员；也可以移出有问题的事项后点“重试”。"
+    if isinstance(error, Refusal):
+        reason = error.message
     tries = int(sheet["stuck_tries"])
     again = room.case.now + timedelta(minutes=RETRY_MINUTES[min(tries, len(RETRY_MINUTES) - 1)])
     set_sheet(room.case, sheet_id, stuck=reason, stuck_tries=tries + 1, retry_at=again)
     tally.stuck.append(f"{sheet_id}: {type(error).__name__}: {error}")
-    room.case.log("处理异常", about=sheet_id, reason=reason, error=type(error).__name__)
+    number = room.case.log("处理异常", about=sheet_id, reason=reason, error=type(error).__name__)
     coordinator = room.case.row["coordinator_id"]
     if tries == 0 and coordinator is not None:
         room.writer.add(
             "sheet_stuck",
             coordinator,
-            f"{sheet_id}:stuck:{sheet['round']}",
+            f"{sheet_id}:stuck:{number}",
             sheet=sheet,
-            reason=reason,
+            reason=reason.rstrip("。"),
             next_at=f"{again.astimezone(SHANGHAI):%H:%M}",
         )
 
@@ -457,7 +526,7 @@ def _stick(room: Room, sheet_id: str, error: BaseException, tally: Tally) -> Non
 # --- deadlines -----------------------------------------------------------------------------------------------------
 
 
-def _rungs(room: Room) -> None:
+def _rungs(room: Room, _: Tally) -> None:
     """Fire the rungs whose moment has come, every one once, never after a decision."""
     for rung in due_rungs(room.connection, room.case.id, room.case.now):
         if fire_rung(room.connection, rung["step_id"], rung["rung"], room.case.now):

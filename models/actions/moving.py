@@ -9,6 +9,7 @@ from typing import Any
 
 from models.actions.opening import Room, open_stage
 from models.domain.deadlines import SHANGHAI, redraft_days
+from models.domain.errors import BadInput
 from models.domain.procedure import ProcedureVersion, StageRule
 from models.domain.review import SENT_BACK, Seat, fate, line_remark, line_verdict, rule_met
 from models.domain.vocabulary import STAGE_NAMES, VERDICT_RECORD
@@ -64,6 +65,7 @@ def move_sheet(room: Room, sheet: Row) -> Report:
         if not lines:
             _end_sheet(room, sheet, held)
             break
+        _check_items(lines)
         if sheet["position"] >= len(positions):
             _approve(room, sheet, lines)
             break
@@ -74,6 +76,13 @@ def move_sheet(room: Room, sheet: Row) -> Report:
         if not _take_position(room, sheet, held, stages, lines, report):
             break
     return report
+
+
+def _check_items(lines: Sequence[Row]) -> None:
+    """What is adjusted must be there; `BadInput item_gone` names what is not."""
+    gone = [f"“{line['name']}”" for line in lines if line.get("gone")]
+    if gone:
+        raise BadInput("item_gone", f"{'、'.join(gone[:3])}已不在事项目录中，不能继续。请移出后点“重试”。")
 
 
 def _read(room: Room, sheet: Row) -> SheetRound:

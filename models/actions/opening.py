@@ -14,6 +14,7 @@ from models.actions.people import Asked, People
 from models.domain.audit import AUDITED
 from models.domain.calendar import WorkCalendar
 from models.domain.deadlines import due, rungs
+from models.domain.errors import BadInput
 from models.domain.procedure import StageRule
 from models.domain.vocabulary import ROLE_NAMES, STAGE_NAMES
 from models.store import office
@@ -62,6 +63,9 @@ def open_stage(room: Room, sheet: Row, rule: StageRule, lines: Sequence[Row], *,
     """Open one stage of a sheet: the step, its assignments, its rungs and its notices. The step's id."""
     step = _open_step(room, sheet, rule.code, lines, days or rule.days)
     asked, empty = room.asked(rule, sheet, [line["id"] for line in lines])
+    if empty and rule.role not in ROLE_NAMES:
+        key = sheet["procedure_key"]
+        raise BadInput("role_missing", f"流程“{key}”缺少岗位“{rule.role}”：请补任职后在统筹台点“重试”。")
     put_before(room, step, sheet, lines, asked)
     if empty:
         _no_owner(room, step, sheet, rule, lines)

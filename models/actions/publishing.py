@@ -7,15 +7,18 @@ out with its group, marked blocked with the reason and told; the rest is publish
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime, time
 from typing import Any
 
+from pydantic import ValidationError
 from sqlalchemy import and_, select
 
+from models.actions.notices import day_text
 from models.actions.opening import Room
 from models.domain.codes import next_basic_code
 from models.domain.content import ItemContent, dumped_hash
-from models.domain.deadlines import SHANGHAI
+from models.domain.deadlines import IN_TIME, SHANGHAI, validity_begins, working_days_late
+from models.domain.errors import BadInput
 from models.store import catalogue, office
 from models.store.change import (
     ADJUSTMENT,
@@ -24,13 +27,14 @@ from models.store.change import (
     Case,
     Row,
     due_lines,
+    freed_sheets,
     insert_rows,
     set_adjustments,
     set_sheet,
     settled_sheets,
     standing_proposals,
 )
-from models.store.publication import new_publication
+from models.store.publication import is_published_at, new_publication
 from models.store.sql import table
 from models.store.turns import take_turn
 from models.tables import Code, Item, new_id
@@ -40,9 +44,16 @@ LISTS = ("行政许可事项清单",)
 TERMINAL = frozenset({"published", "declined", "rejected", "removed"})
 
 
-def publish_due(room: Room) -> None:
-    """Publish what is scheduled and due; repeating is harmless, what is published is no longer scheduled."""
+def publish_due(room: Room, only: str | None = None) -> None:
+    """Publish what is scheduled and due (of one sheet `only`); what is published is no longer scheduled, so that
+    repeating is harmless.
+    """
     due = due_lines(room.connection, room.case.id, room.case.now)
+    _publish_lines(room, [row for row in due if only in (None, row["sheet_id"])])
+    settle_sheets(room)
+
+
+def _publish_lines(room: Room, due: Sequence[Row]) -> None:
     if not due:
         return
     take_turn(room.connection, "publication")  # what is checked now must still hold when it is written
@@ -55,7 +66,6 @@ def publish_due(room: Room) -> None:
         _publish(room, good, proposals)
     if blocked:
         _tell_blocked(room, blocked, len(good))
-    settle_sheets(room)
 
 
 def _blocked(room: Room, due: Sequence[Row], proposals: dict[str, Row]) -> dict[str, str]:
@@ -63,7 +73,9 @@ def _blocked(room: Room, due: Sequence[Row], proposals: dict[str, Row]) -> dict[
     current = catalogue.standing_ids(room.connection, [row["item_id"] for row in due if row["item_id"]])
     found: dict[str, str] = {}
     for row in due:
-        if row["item_id"] and current.get(row["item_id"]) != row["base_version_id"]:
+        if row["item_id"] and row["item_id"] not in current and not catalogue.is_known(room.connection, row["item_id"]):
+            found[row["id"]] = f"“{row['name']}”已不在事项目录中，请移出"
+        elif row["item_id"] and current.get(row["item_id"]) != row["base_version_id"]:
             found[row["id"]] = "审核期间该事项已由其他发布批次更新，请起草人对照修改"
         elif proposals[row["id"]]["revision"] != row["approved_hash"]:
             found[row["id"]] = "内容与审批时不一致，未发布"
@@ -90,7 +102,10 @@ def _codes_taken(room: Room, new: Sequence[Row], proposals: dict[str, Row]) -> d
 
 def _publish(room: Room, good: Sequence[Row], proposals: dict[str, Row]) -> None:
     case = room.case
-    effective = min(max(row["effective_at"] for row in good), case.now)
+    effective = validity_begins(max(row["effective_at"] for row in good), case.now)
+    if is_published_at(room.connection, case.id, effective):
+        effective = case.now  # a sheet that was held back: the others of its moment are published already
+    since = _legal_since(room, effective)
     publication_id, number = new_publication(
         room.connection,
         change_id=case.id,
@@ -106,7 +121,7 @@ def _publish(room: Room, good: Sequence[Row], proposals: dict[str, Row]) -> None
         body: dict[str, Any] = dict(proposals[row["id"]]["content"] or {})
         item_id = row["item_id"] or _new_item(room, row, body)
         owner[item_id] = row["id"]
-        content = ItemContent.model_validate(body)
+        content = _content(row, body)
         dumped = content.model_dump(mode="json")
         department_id = content.department if content.department in departments else row["department_id"]
         versions.append(
@@ -120,7 +135,7 @@ def _publish(room: Room, good: Sequence[Row], proposals: dict[str, Row]) -> None
                 department_text=str(row["hint"].get("department_text") or ""),
                 state="cancelled" if "cancel" in row["outcomes"].split("+") else "active",
                 adjustment_id=row["id"],
-                legal_since=None,
+                legal_since=since,
                 hash=dumped_hash(dumped),
             )
         )
@@ -137,7 +152,15 @@ def _publish(room: Room, good: Sequence[Row], proposals: dict[str, Row]) -> None
     for name in LISTS:
         catalogue.snapshot_list(room.connection, name=name, publication_id=publication_id)
     case.log("发布", about=number, count=len(good), publication=publication_id, effective_at=effective.isoformat())
-    _tell_published(room, good, number, effective)
+    _tell_published(room, good, number, effective, since)
+
+
+def _content(row: Row, body: dict[str, Any]) -> ItemContent:
+    try:
+        return ItemContent.model_validate(body)
+    except ValidationError as error:
+        message = f"“{row['name']}”的拟调整内容不完整或者已损坏，不能发布。请移出后点“重试”。"
+        raise BadInput("content_broken", message, adjustment=row["id"]) from error
 
 
 def _tell_log(
@@ -202,7 +225,16 @@ def _drafters_of(room: Room, adjustment_ids: set[str]) -> dict[str, int]:
     return counts
 
 
-def _tell_published(room: Room, good: Sequence[Row], number: str, effective: Any) -> None:
+def _legal_since(room: Room, effective: datetime) -> date | None:
+    """The day since which the law has it so, where validity begins later than that."""
+    on: date | None = room.case.row["effective_on"]
+    if on is None or effective - datetime.combine(on, time.min, tzinfo=SHANGHAI) <= IN_TIME:
+        return None
+    return on
+
+
+def _tell_published(room: Room, good: Sequence[Row], number: str, effective: datetime, since: date | None) -> None:
+    late = 0 if since is None else working_days_late(since, room.today, room.calendar)
     local = effective.astimezone(SHANGHAI)
     for person_id, count in _drafters_of(room, {row["id"] for row in good}).items():
         room.writer.add(
@@ -213,8 +245,8 @@ def _tell_published(room: Room, good: Sequence[Row], number: str, effective: Any
             effective_at=f"{local.year}年{local.month}月{local.day}日 {local:%H:%M}",
             effective_day=f"{local.month}月{local.day}日",
             publication={"number": number},
-            late=0,
-            legal_since="",
+            late=late,
+            legal_since="" if since is None else day_text(since, room.case.now),
             n=0,
         )
 
@@ -238,3 +270,5 @@ def settle_sheets(room: Room) -> None:
     """A sheet that waits for publication is done once every line of it has its final state."""
     for sheet_id in settled_sheets(room.connection, room.case.id, TERMINAL):
         set_sheet(room.case, sheet_id, state="done")
+    for sheet_id in freed_sheets(room.connection, room.case.id, room.case.now):
+        set_sheet(room.case, sheet_id, stuck=None, retry_at=None, stuck_tries=0)

@@ -23,6 +23,7 @@ from models.store import office, outbox
 from models.store.change import (
     ADJUSTMENT,
     ASSIGNMENT,
+    SHEET,
     STEP,
     Case,
     Row,
@@ -103,12 +104,33 @@ def take_out(
         if row["state"] in TERMINAL:
             raise Conflict("superseded", "该事项已有最终结果，不能移出。")
         set_adjustments(room.case, [adjustment_id], state="removed", reason=reason)
+        _try_again(room, row["sheet_id"])
         settle_sheets(room)
         room.case.log(
             "移出", who=person_id, via="portal", about=adjustment_id, work=True, name=row["name"], reason=reason
         )
 
     return _steer(db, _change_of(db, ADJUSTMENT, adjustment_id), by, now, collect_minutes, verb)
+
+
+def _try_again(room: Room, sheet_id: str | None) -> bool:
+    """A sheet that is stuck is tried again at once; whether it was."""
+    found = rows(room.connection, select(SHEET).where(SHEET.c.id == sheet_id))
+    if not found or found[0]["stuck"] is None:
+        return False
+    set_sheet(room.case, found[0]["id"], retry_at=room.case.now)
+    return True
+
+
+def retry(db: Database, *, sheet_id: str, by: str, now: datetime) -> Wake:
+    """Try a sheet that is stuck again now. Raises `Conflict superseded` where it is not stuck any more."""
+
+    def verb(room: Room, person_id: str) -> None:
+        if not _try_again(room, sheet_id):
+            raise Conflict("superseded", "该调整单已恢复正常，不必重试。请刷新页面。")
+        room.case.log("重试", who=person_id, via="portal", about=sheet_id, work=True)
+
+    return _steer(db, _change_of(db, SHEET, sheet_id), by, now, 0, verb)
 
 
 def withdraw(

@@ -4,6 +4,7 @@ due(opened_at, days, calendar) -> Due            day 1 = the first working day a
 due_moment(due_on) -> datetime                   24:00 of the due day
 rungs(opened_on, due_on, calendar) -> [RungPlan] when the ladder fires, all at 09:00
 redraft_days(stage_days) -> int                  what a drafter has after a return
+validity_begins(planned, now) -> datetime        when a version published now begins
 working_days_left / working_days_late            counted from today
 
 The rules are those of the office's design, section 5 (deadlines in working days, three rungs, then `on_silence`).
@@ -23,6 +24,8 @@ RUNG_TIME = time(9, 0)
 #: Working days from the due day: the superior on the first, the coordinator on the fourth, silence on the fifth.
 RUNG_DAYS: dict[str, int] = {Rung.REMIND: -2, Rung.SUPERIOR: 1, Rung.SUPERVISE: 4, Rung.SILENCE: 5}
 _REDRAFT_LEAST = 2
+#: A switch of versions is in time within this much after its moment.
+IN_TIME = timedelta(minutes=5)
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,13 @@ def rungs(opened_on: date, due_on: date, calendar: WorkCalendar) -> list[RungPla
 def redraft_days(stage_days: int) -> int:
     """After a return the drafter has half of the stage's days, rounded up, at least two."""
     return max(_REDRAFT_LEAST, -(-stage_days // 2))
+
+
+def validity_begins(planned: datetime, now: datetime) -> datetime:
+    """When a version published now begins: at the moment that was planned, or now where that is longer ago than what a
+    switch in time takes. History is not rewritten.
+    """
+    return planned if now - planned <= IN_TIME else now
 
 
 def working_days_late(due_on: date, today: date, calendar: WorkCalendar) -> int:

@@ -156,6 +156,11 @@ def codes_given(connection: Connection, values: Sequence[str]) -> set[str]:
     return found
 
 
+def is_known(connection: Connection, item_id: str) -> bool:
+    """Whether the catalogue's tables hold an item, whatever its state."""
+    return connection.execute(select(ITEM.c.id).where(ITEM.c.id == item_id)).first() is not None
+
+
 def versions_by_id(connection: Connection, version_ids: Sequence[str]) -> dict[str, VersionRow]:
     """Versions by their own ids, whether they stand or not: what an adjustment was based on."""
     found: dict[str, VersionRow] = {}

@@ -27,6 +27,7 @@ from models.tables import (
     Decision,
     DecisionLine,
     Engine,
+    Item,
     Person,
     Procedure,
     Proposal,
@@ -39,7 +40,7 @@ from models.tables import (
 CHANGE, LOG, ADJUSTMENT, PROPOSAL = table(Change), table(ChangeLog), table(Adjustment), table(Proposal)
 SHEET, STEP, LINE, RUNG = table(Sheet), table(Step), table(StepLine), table(Rung)
 ASSIGNMENT, DECISION, DECISION_LINE = table(Assignment), table(Decision), table(DecisionLine)
-PROCEDURE, ENGINE, PERSON = table(Procedure), table(Engine), table(Person)
+PROCEDURE, ENGINE, PERSON, ITEM = table(Procedure), table(Engine), table(Person), table(Item)
 
 Row = dict[str, Any]
 _EDITIONS: WeakKeyDictionary[Engine_, dict[tuple[str, int], Row]] = WeakKeyDictionary()
@@ -239,11 +240,28 @@ def removed_lines(connection: Connection, sheet_id: str) -> list[Row]:
 
 
 def due_lines(connection: Connection, change_id: str, now: datetime) -> list[Row]:
-    """The adjustments of a change whose moment has come, in order."""
+    """The adjustments of a change whose moment has come, in order; not those of a sheet that is tried again later."""
+    held = select(SHEET.c.id).where(SHEET.c.change_id == change_id, SHEET.c.stuck.is_not(None), SHEET.c.retry_at > now)
     where = and_(
-        ADJUSTMENT.c.change_id == change_id, ADJUSTMENT.c.state == "scheduled", ADJUSTMENT.c.effective_at <= now
+        ADJUSTMENT.c.change_id == change_id,
+        ADJUSTMENT.c.state == "scheduled",
+        ADJUSTMENT.c.effective_at <= now,
+        ADJUSTMENT.c.sheet_id.not_in(held),
     )
     return rows(connection, select(ADJUSTMENT).where(where).order_by(ADJUSTMENT.c.ord, ADJUSTMENT.c.id))
+
+
+def freed_sheets(connection: Connection, change_id: str, now: datetime) -> list[str]:
+    """Sheets past their last step that are still marked as stuck though nothing of them is left to publish."""
+    left = select(ADJUSTMENT.c.id).where(ADJUSTMENT.c.sheet_id == SHEET.c.id, ADJUSTMENT.c.state == "scheduled")
+    query = select(SHEET.c.id).where(
+        SHEET.c.change_id == change_id,
+        SHEET.c.state != "open",
+        SHEET.c.stuck.is_not(None),
+        SHEET.c.retry_at <= now,
+        ~left.exists(),
+    )
+    return list(connection.execute(query).scalars())
 
 
 def settled_sheets(connection: Connection, change_id: str, terminal: Collection[str]) -> list[str]:
@@ -313,12 +331,23 @@ def sheet_round(connection: Connection, sheet: Row) -> SheetRound:
     ids = [step["id"] for step in found]
     return SheetRound(
         no=sheet["round"],
-        lines=adjustments(connection, sheet_id=sheet["id"]),
+        lines=_lines_of_sheet(connection, sheet["id"]),
         steps=found,
         asked=assignments(connection, ids),
         made=decisions(connection, ids) if ids else {},
         shown=step_lines(connection, ids),
     )
+
+
+def _lines_of_sheet(connection: Connection, sheet_id: str) -> list[Row]:
+    """As `adjustments`, each with `gone`: its item is no longer in the catalogue's tables."""
+    query = (
+        select(ADJUSTMENT, and_(ADJUSTMENT.c.item_id.is_not(None), ITEM.c.id.is_(None)).label("gone"))
+        .outerjoin(ITEM, ITEM.c.id == ADJUSTMENT.c.item_id)
+        .where(ADJUSTMENT.c.sheet_id == sheet_id, ADJUSTMENT.c.state != "removed")
+        .order_by(ADJUSTMENT.c.ord, ADJUSTMENT.c.id)
+    )
+    return rows(connection, query)
 
 
 def sheets(connection: Connection, change_id: str) -> list[Row]:
@@ -658,8 +687,9 @@ def _next_moment() -> Any:
         and_(RUNG.c.change_id == change_id, RUNG.c.fired_at.is_(None), RUNG.c.dropped.is_(False))
     )
     retry = select(func.min(SHEET.c.retry_at)).where(and_(SHEET.c.change_id == change_id, SHEET.c.stuck.is_not(None)))
+    held = select(SHEET.c.id).where(SHEET.c.change_id == change_id, SHEET.c.stuck.is_not(None))
     effective = select(func.min(ADJUSTMENT.c.effective_at)).where(
-        and_(ADJUSTMENT.c.change_id == change_id, ADJUSTMENT.c.state == "scheduled")
+        and_(ADJUSTMENT.c.change_id == change_id, ADJUSTMENT.c.state == "scheduled", ADJUSTMENT.c.sheet_id.not_in(held))
     )
     return select(*(query.scalar_subquery() for query in (rung, retry, effective)))
 

@@ -50,6 +50,12 @@ def new_publication(
     return publication_id, number
 
 
+def is_published_at(connection: Connection, change_id: str, effective_at: datetime) -> bool:
+    """Whether something of a change was published for a moment already."""
+    where = (PUBLICATION.c.change_id == change_id, PUBLICATION.c.effective_at == effective_at)
+    return connection.execute(select(PUBLICATION.c.id).where(*where)).first() is not None
+
+
 def _next_number(connection: Connection, year: int) -> str:
     """One more than the highest serial of the year; longer numbers sort after shorter ones."""
     prefix = f"F{year}-"

@@ -323,3 +323,27 @@ def test_the_history_does_not_name_a_stage_twice(office: Office) -> None:
     office.sign_in()
     page = office.client.get(f"/changes/{office.story.change_id}").text
     assert "打开 确认范围，办理时限" in re.sub(r"<[^>]+>", "", page)
+
+
+def test_a_stuck_sheet_stands_on_board_and_page_and_its_button_tries_it_again(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from models.actions import legs
+
+    office.sign_in()
+    with monkeypatch.context() as broken:
+        broken.setattr(legs, "move_sheet", lambda *_: 1 / 0)
+        drafting(office)
+    assert "异常" in office.client.get("/board").text
+    change = office.story.change_id
+    page = office.client.get(f"/changes/{change}").text
+    assert "市商务局的调整单处理异常，其他调整单不受影响" in page
+    assert "ZeroDivisionError" not in page
+    sheets = re.findall(r'name="sheet" value="([^"]+)"', page)
+    assert len(sheets) == 3
+    for sheet in sheets:
+        form = {"csrf": office.csrf("/board"), "sheet": sheet}
+        assert office.client.post(f"/changes/{change}/retry", data=form, follow_redirects=False).status_code == 303
+    office.story.wake()
+    assert "处理异常" not in office.client.get(f"/changes/{change}").text.split('<ol class="line"')[0]
+    assert office.client.post(f"/changes/{change}/retry", data=form).status_code == 409
