@@ -53,10 +53,16 @@ def free_port() -> int:
 
 
 def check_home(home: Path) -> None:
-    """Make the home; raises `Unusable home_read_only` where it cannot be written."""
+    """Make the home, for its owner alone. Raises `Unusable` home_read_only, or restore_unfinished where a restore was
+    interrupted.
+    """
     probe = home / ".writable"
+    if (home / "restore-unfinished").exists():
+        raise Unusable(
+            "restore_unfinished", f"数据目录 {home} 的恢复没有做完，未启动。请重新运行 `shixiang restore … --replace`。"
+        )
     try:
-        home.mkdir(parents=True, exist_ok=True)
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
         probe.write_text("", encoding="utf-8")
         probe.unlink()
     except OSError as error:

@@ -49,6 +49,8 @@ class System:
     home: Path
     extra: Mapping[str, str] = field(default_factory=dict)
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    #: Whether the small office is made; without it the home stays empty.
+    office: bool = True
 
     def __post_init__(self) -> None:
         self.environment = {
@@ -67,8 +69,9 @@ class System:
             os.environ.update(before)
         self.home.mkdir(parents=True, exist_ok=True)
         self.db = Database(self.settings.business_url)
-        migrate(self.db)
-        small_office(self.db, datetime.now(UTC), schema=False)
+        if self.office:
+            migrate(self.db)
+            small_office(self.db, datetime.now(UTC), schema=False)
         self.prefect = PrefectClient(self.settings.prefect_api)
         self.runs = Runs(self.db, self.settings)
 

@@ -63,7 +63,7 @@ def writable() -> Database:
 
     chosen = settings()
     try:
-        chosen.home_path.mkdir(parents=True, exist_ok=True)
+        chosen.home_path.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
         message = f"数据目录 {chosen.home_path} 不能写入，未作任何改动，请检查权限和空间。"
         raise Unusable("home_read_only", message, home=str(chosen.home_path)) from error

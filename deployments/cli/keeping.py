@@ -1,12 +1,13 @@
-"""Commands that keep the data safe: `audit`."""
+"""Commands that keep the data safe: `audit`, `backup`, `restore`."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from deployments.cli.common import nothing_loaded, readable, say, say_json
+from deployments.cli.common import nothing_loaded, readable, say, say_json, settings, warn, writable
 
 Json = Annotated[bool, typer.Option("--json", help="只输出 JSON")]
 _SHOWN = 20
@@ -22,6 +23,8 @@ def register(app: typer.Typer) -> None:
     audit.command("verify")(audit_verify)
     audit.command("head")(audit_head)
     app.add_typer(audit, name="audit")
+    app.command("backup")(backup)
+    app.command("restore")(restore)
 
 
 def audit_verify(
@@ -80,3 +83,91 @@ def audit_head(as_json: Json = False) -> None:
         say_json(head)
     else:
         say(f"{head['seq']}:{head['hash']}  {head['day']}")
+
+
+def backup(
+    to: Annotated[
+        Path | None, typer.Argument(metavar="[TO]", help="文件或者文件夹；默认为数据目录下的 backups")
+    ] = None,
+    with_secret: Annotated[
+        bool, typer.Option("--with-secret", help="把链接密钥一并放入；有备份的人即可生成有效链接")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """备份数据和文书，系统不必停。Back up data and documents while the system runs.
+
+    \b
+    例 Example: shixiang backup /mnt/backup
+    """
+    from deployments.backup import backup as verb
+    from models import clock
+
+    if readable() is None:
+        nothing_loaded()
+    db = writable()
+    try:
+        made = verb(settings(), db, to=to, with_secret=with_secret, now=clock.now())
+    finally:
+        db.close()
+    counts = made.facts.counts
+    if as_json:
+        say_json(
+            {
+                "path": str(made.path), "bytes": made.bytes, "secret": made.secret, "documents": made.documents,
+                "revision": made.facts.revision, "counts": counts, "open": made.facts.open,
+            }
+        )  # fmt: skip
+        return
+    say(f"已备份到 {made.path}（{made.bytes / 1e6:.1f} MB）。")
+    say(
+        f"变更 {counts['change']} 个（在办 {made.facts.open} 个），意见 {counts['decision']} 条，文书 {made.documents} 份。"
+    )
+    say(
+        "请另存到别的机器。"
+        + ("其中含链接密钥，请妥善保管。" if with_secret else "不含链接密钥 secret.json，请单独保存。")
+    )
+
+
+def restore(
+    source: Annotated[Path, typer.Argument(metavar="FROM", help="备份文件")],
+    replace: Annotated[bool, typer.Option("--replace", help="替换已有的数据；原有数据另存")] = False,
+    as_json: Json = False,
+) -> None:
+    """从备份恢复；在办的变更继续办理。Restore a backup; every open change goes on.
+
+    Exit code 0 restored, 1 restored and the audit log shows something altered before the backup, 2 not restored.
+
+    \b
+    例 Example: shixiang restore shixiang-20261126-190000.tar.gz --replace
+    """
+    from deployments.backup import restore as verb
+    from models import clock
+    from models.actions.notices import at_text
+
+    now = clock.now()
+    done = verb(settings(), source, replace=replace, now=now)
+    resumed = done.resumed
+    if as_json:
+        say_json(
+            {
+                "taken_at": done.taken_at.isoformat(), "changes": done.facts.counts["change"], "open": resumed.changes,
+                "decisions": done.facts.counts["decision"], "documents": done.documents, "told": resumed.told,
+                "repeats": resumed.repeats, "dead_links": resumed.links, "aside": done.aside,
+                "findings": [finding.message for finding in done.findings],
+            }
+        )  # fmt: skip
+    else:
+        say(
+            f"已恢复到 {at_text(done.taken_at, now)} 的备份：变更 {done.facts.counts['change']} 个，文书 {done.documents} 份。"
+        )
+        say(f"在办的 {resumed.changes} 个变更启动后继续；{resumed.told} 人次将收到通知，核对并重新办理此后的意见。")
+        say(
+            f"所有登录已失效；备份时待发的 {resumed.repeats} 件通知将重发，注明可能重复。接口凭证恢复到备份时的状态，请核对。"
+        )
+        if resumed.links:
+            say(f"链接密钥与备份时不同：{resumed.links} 个旧链接失效，新通知带新链接。")
+        if done.aside:
+            say(f"原有数据另存于 {done.aside}。")
+    for finding in done.findings[:_SHOWN]:
+        warn(finding.message)
+    raise typer.Exit(1 if done.findings else 0)

@@ -15,6 +15,8 @@ from models.store.database import Database
 PATIENCE = timedelta(seconds=5)
 #: The fact that tells when watch was last done.
 WATCHED = "watched_at"
+#: The fact that tells when the last backup was made.
+BACKED_UP = "backed_up_at"
 
 
 def engine_seen(db: Database, *, engine_id: str, pid: int, host: str, now: datetime) -> None:
@@ -32,6 +34,20 @@ def engine_seen(db: Database, *, engine_id: str, pid: int, host: str, now: datet
 def watched(db: Database, *, now: datetime) -> None:
     """Note that watch has looked after everything."""
     db.write(lambda connection: office.set_meta(connection, WATCHED, now.isoformat()))
+
+
+def note_backup(connection: Connection, *, now: datetime) -> None:
+    """Note that a backup was made."""
+    office.set_meta(connection, BACKED_UP, now.isoformat())
+
+
+def engines_alive(db: Database, *, now: datetime, alive_seconds: float = 10) -> list[tuple[int, str]]:
+    """Process number and host of the engines seen lately; none where the data has no schema."""
+    if db.is_empty():
+        return []
+    with db.reader() as connection:
+        query = select(ENGINE.c.pid, ENGINE.c.host).where(ENGINE.c.seen_at > now - timedelta(seconds=alive_seconds))
+        return [(int(pid), str(host)) for pid, host in connection.execute(query)]
 
 
 def engine_alive(db: Database, *, now: datetime, alive_seconds: float = 10) -> bool:

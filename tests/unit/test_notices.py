@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from models.actions.restoring import resume
 from models.actions.steering import reassign, take_out, urge, withdraw
 from models.domain.errors import Unknown
 from models.store.change import STEP, rows
@@ -60,6 +61,9 @@ def everything_told() -> list[dict[str, Any]]:
     line = emptied.open_for("p-wen")[0]["adjustments"][0]["id"]
     take_out(db, adjustment_id=line, by="p-zhou", reason="已另案办理", now=emptied.now)
     emptied.wake()
+    item = {"target": {"kind": "item", "code": "990700188000"}, "outcomes": ["rename"], "set": {"name": "丁名"}}
+    Story(db, now=emptied.now).start("agency_request", {"title": "再次更正名称", "items": [item]})
+    resume(db, taken_at=emptied.now, archive="a.tar.gz", good_keys=["k1"], now=emptied.now + timedelta(days=7))
     with db.reader() as connection:
         told = rows(connection, select(NOTICE))
     db.close()

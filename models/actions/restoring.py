@@ -1,0 +1,117 @@
+"""What a restored copy needs before it is used: new attempts, nobody signed in, notices that may be repeats, people told.
+
+Between the backup and the loss people decided and mails were sent that this copy knows nothing of. So every open change
+gets a new attempt, what waited in the outbox goes out marked as a possible repeat, and whoever has something open is told
+once that the office stands as it did then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, and_, delete, select, update
+
+from models.actions.notices import Writer, at_text
+from models.store.change import ASSIGNMENT, CHANGE, ENGINE, SHEET, STEP, Case, Row, rows
+from models.store.database import Database
+from models.store.outbox import LINK, NOTICE, enqueue
+from models.store.sealing import OfficeLog
+from models.store.sql import table
+from models.tables import Session
+
+SESSION = table(Session)
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """Open changes with a new attempt, people told, notices that may be repeats, links that no longer open."""
+
+    changes: int
+    told: int
+    repeats: int
+    links: int
+
+
+def resume(db: Database, *, taken_at: datetime, archive: str, good_keys: Collection[str], now: datetime) -> Resumed:
+    """Make a restored copy ready; links made with a key that is not among `good_keys` are revoked."""
+
+    def office(connection: Connection) -> tuple[int, int]:
+        connection.execute(delete(ENGINE))
+        connection.execute(update(SESSION).where(SESSION.c.ended_at.is_(None)).values(ended_at=now))
+        dead = and_(LINK.c.revoked_at.is_(None), LINK.c.key_id.not_in(list(good_keys)))
+        links = connection.execute(update(LINK).where(dead).values(revoked_at=now)).rowcount
+        sign_in = and_(LINK.c.purpose == "sign_in", LINK.c.revoked_at.is_(None))
+        connection.execute(update(LINK).where(sign_in).values(revoked_at=now))
+        return links, _doubt(connection, now)
+
+    links, repeats = db.write(office)
+    with db.reader() as connection:
+        found = list(connection.execute(select(CHANGE.c.id).where(CHANGE.c.state == "open")).scalars())
+    told = sum(db.write(lambda connection, key=key: _renew(connection, key, taken_at, now)) for key in found)  # type: ignore[misc]
+    db.write(
+        lambda connection: OfficeLog(connection, now).line(
+            "恢复", via="cli", about=archive, taken_at=taken_at.isoformat(), changes=len(found), repeats=repeats
+        )
+    )
+    return Resumed(len(found), told, repeats, links)
+
+
+def _doubt(connection: Connection, now: datetime) -> int:
+    """What had not been sent when the backup was made may have been since: it goes out once more, marked as a repeat."""
+    fleeting = and_(NOTICE.c.kind == "sign_in", NOTICE.c.state.in_(["queued", "held", "retrying", "sending"]))
+    connection.execute(update(NOTICE).where(fleeting).values(state="cancelled"))
+    waiting = NOTICE.c.state.in_(["queued", "held", "retrying"])
+    doubtful = connection.execute(update(NOTICE).where(waiting).values(repeat=NOTICE.c.repeat + 1)).rowcount
+    # Whoever claims a lapsed one counts the repeat himself.
+    lapsed = connection.execute(update(NOTICE).where(NOTICE.c.state == "sending").values(lease_until=now)).rowcount
+    # A link of a dead key is made anew with the mail.
+    gone = select(LINK.c.id).where(LINK.c.revoked_at.is_not(None))
+    connection.execute(
+        update(NOTICE)
+        .where(and_(NOTICE.c.link_id.in_(gone), waiting | (NOTICE.c.state == "sending")))
+        .values(link_id=None)
+    )
+    return int(doubtful + lapsed)
+
+
+def _renew(connection: Connection, change_id: str, taken_at: datetime, now: datetime) -> int:
+    """A new attempt for one change, and a word to everybody it waits for; how many."""
+    case = Case(connection, change_id, now)
+    attempt = int(case.row["attempt"]) + 1
+    case.set(attempt=attempt, flow_run_id=None, parked_leg=None, leg_engine=None)
+    case.log("续办", via="cli", about=str(attempt), reason=f"由 {at_text(taken_at, now)} 的备份恢复", work=True)
+    writer = Writer(connection, case)
+    for person_id, (step, sheet, open_) in _waited_for(connection, change_id).items():
+        writer.add(
+            "restored",
+            person_id,
+            f"{change_id}:restored:{attempt}:{person_id}",
+            step=step,
+            sheet=sheet,
+            taken=at_text(taken_at, now),
+            n=open_,
+        )
+    case.flush()
+    enqueue(connection, notices=writer.notices, now=now, collect_minutes=0)
+    return len(writer.notices)
+
+
+def _waited_for(connection: Connection, change_id: str) -> dict[str, tuple[Row, Row | None, int]]:
+    """By person: his step that is due first, its sheet, and how much lies open for him."""
+    open_ = and_(STEP.c.change_id == change_id, STEP.c.state == "open", ASSIGNMENT.c.state == "open")
+    query = (
+        select(STEP, ASSIGNMENT.c.person_id)
+        .join(ASSIGNMENT, ASSIGNMENT.c.step_id == STEP.c.id)
+        .where(open_)
+        .order_by(STEP.c.due_on, STEP.c.id)
+    )
+    steps = rows(connection, query)
+    sheets = {row["id"]: row for row in rows(connection, select(SHEET).where(SHEET.c.change_id == change_id))}
+    found: dict[str, tuple[Row, Row | None, int]] = {}
+    for step in steps:
+        person_id = step.pop("person_id")
+        first, sheet, count = found.get(person_id, (step, sheets.get(step["sheet_id"]), 0))
+        found[person_id] = (first, sheet, count + 1)
+    return found
