@@ -1,4 +1,4 @@
-"""Commands that keep the data safe: `audit`, `backup`, `restore`."""
+"""Commands that keep the data safe: `audit`, `backup`, `restore`, `doctor`."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(audit, name="audit")
     app.command("backup")(backup)
     app.command("restore")(restore)
+    app.command("doctor")(doctor)
 
 
 def audit_verify(
@@ -171,3 +172,27 @@ def restore(
     for finding in done.findings[:_SHOWN]:
         warn(finding.message)
     raise typer.Exit(1 if done.findings else 0)
+
+
+def doctor(as_json: Json = False) -> None:
+    """检查系统：版本、端口、磁盘、邮件、时钟、人员、引擎、通知；说明怎么处理。不改动任何内容。
+
+    Exit code 0 all well, 1 something to look at, 2 unusable.
+
+    \b
+    例 Example: shixiang doctor
+    """
+    from dataclasses import asdict
+
+    from deployments.doctor import examine, exit_code
+    from models import clock
+
+    checks = examine(settings(), clock.now())
+    code = exit_code(checks)
+    if as_json:
+        say_json({"ok": code == 0, "checks": [asdict(check) for check in checks]})
+    else:
+        marks = {"ok": "正常", "warn": "注意", "bad": "异常", "unusable": "不可用"}
+        for check in checks:
+            say(f"{marks[check.state]}  {check.title}：{check.message}{check.todo}")
+    raise typer.Exit(code)

@@ -1,0 +1,134 @@
+"""What `doctor` asks the data: short questions without the table classes, so that it answers at once.
+
+Each answers with plain values; a database of another schema raises, and the caller says so.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from models.store.quick import Reading
+
+
+@dataclass(frozen=True)
+class Server:
+    """The database program: its version, its clock (None on SQLite), and what it lacks."""
+
+    name: str
+    version: str
+    now: datetime | None
+    lacks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Outbox:
+    """What waits to be sent: how many are due, since when, and how many will not arrive."""
+
+    due: int
+    oldest: datetime | None
+    undeliverable: int
+
+
+def moment(value: Any) -> datetime | None:
+    """A stored moment; SQLite keeps UTC as text without a zone."""
+    if value is None:
+        return None
+    found = datetime.fromisoformat(value) if isinstance(value, str) else value
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+
+
+def server(read: Reading, sqlite: bool) -> Server:
+    """The program behind the data."""
+    if sqlite:
+        return Server("SQLite", sqlite3.sqlite_version, None)
+    version, now = read.rows("select current_setting('server_version'), clock_timestamp()")[0]
+    there = {name for (name,) in read.rows("select name from pg_available_extensions")}
+    wanted = ("btree_gist", "pg_trgm")
+    return Server("PostgreSQL", str(version).split(" ")[0], moment(now), tuple(n for n in wanted if n not in there))
+
+
+def write_fault(path: Path) -> str | None:
+    """Why a SQLite file cannot be written now, or None; nothing is changed."""
+    with contextlib.closing(sqlite3.connect(path, timeout=1.0, isolation_level=None)) as connection:
+        try:
+            connection.execute("begin immediate")
+            connection.execute("rollback")
+            mode = connection.execute("pragma journal_mode").fetchone()[0]
+        except sqlite3.Error as error:
+            return str(error)
+    return None if mode == "wal" else f"journal_mode={mode}"
+
+
+def revision(read: Reading) -> str | None:
+    """The revision of the schema."""
+    found = read.rows("select version_num from alembic_version")
+    return str(found[0][0]) if found else None
+
+
+def facts(read: Reading) -> dict[str, str]:
+    """All facts about this home by name."""
+    return {str(key): str(value) for key, value in read.rows("select key, value from meta")}
+
+
+def newest_moment(read: Reading) -> datetime | None:
+    """The latest moment anything was written at."""
+    found = [
+        moment(read.rows(f"select max({column}) from {source}")[0][0])
+        for column, source in (("at", "change_log"), ("at", "office_log"), ("seen_at", "engine"))
+    ]
+    return max((one for one in found if one is not None), default=None)
+
+
+def engine_seen(read: Reading) -> datetime | None:
+    """When an engine was last seen."""
+    return moment(read.rows("select max(seen_at) from engine")[0][0])
+
+
+def coordinators(read: Reading, today: str) -> int:
+    """People who hold the coordinator's post today and can be reached."""
+    sql = (
+        "select count(distinct p.person_id) from post p join person h on h.id = p.person_id"
+        " join contact c on c.person_id = p.person_id and c.kind = 'mail'"
+        " where p.role = 'coordinator' and p.from_on <= ? and (p.to_on is null or p.to_on >= ?) and h.disabled_at is null"
+    )
+    return int(read.rows(sql, (today, today))[0][0])
+
+
+def outbox(read: Reading, now: datetime, sqlite: bool) -> Outbox:
+    """The outbox as it stands."""
+    at = now.astimezone(UTC)
+    bound: Any = at.replace(tzinfo=None).isoformat(sep=" ") if sqlite else at
+    due = "from notice where state in ('queued', 'held', 'retrying', 'sending') and next_at <= ?"
+    count, oldest = read.rows(f"select count(*), min(next_at) {due}", (bound,))[0]
+    lost = read.rows("select count(*) from notice where state = 'undeliverable'")[0][0]
+    return Outbox(int(count), moment(oldest), int(lost))
+
+
+def stuck(read: Reading) -> list[str]:
+    """Numbers of open changes that are stuck or have a stuck sheet."""
+    sql = (
+        "select c.number from change c where c.state = 'open' and (c.stuck is not null or exists"
+        " (select 1 from sheet s where s.change_id = c.id and s.stuck is not null)) order by c.number"
+    )
+    return [str(number) for (number,) in read.rows(sql)]
+
+
+def without_owner(read: Reading) -> int:
+    """Open steps nobody holds."""
+    return int(read.rows("select count(*) from step where state = 'open' and no_owner is not null")[0][0])
+
+
+def waiting_work(read: Reading) -> datetime | None:
+    """Since when the oldest work of an open change waits for the engine."""
+    sql = "select min(work_since) from change where state = 'open' and work_seq > consumed_seq"
+    return moment(read.rows(sql)[0][0])
+
+
+def newest_head(read: Reading) -> datetime | None:
+    """When the newest daily head was written."""
+    return moment(read.rows("select max(at) from office_log where verb = '日结'")[0][0])

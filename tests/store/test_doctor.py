@@ -1,0 +1,227 @@
+"""`shixiang doctor` names what is wrong and what to do; each thing by itself, on both databases."""
+
+from __future__ import annotations
+
+import os
+import socketserver
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import delete, insert, update
+
+from deployments import doctor
+from deployments.doctor import Check, examine, exit_code, mail_server
+from deployments.ports import free_port
+from models.settings import Settings
+from models.store import office
+from models.store.change import CHANGE, ENGINE, SHEET, STEP
+from models.store.database import Database
+from models.store.migrate import migrate
+from models.store.outbox import NOTICE
+from models.store.sql import table
+from models.tables import Person, Workday
+from notifications.links import load_secrets
+from tests.factories import LAW, NEW, OLD, small_office
+from tests.stories.driver import START, Story
+
+LAW_CHANGE = {"title": "餐饮条例修订", "law": LAW, "from_version": OLD.isoformat(), "to_version": NEW.isoformat()}
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def story(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Settings, Story]]:
+    """A home in order, with one open change, some minutes after its start."""
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    load_secrets(home)
+    url = "" if request.param == "sqlite" else request.getfixturevalue("postgres_address")
+    settings = Settings(
+        home=home, database_url=url, portal_port=free_port(), prefect_port=free_port(), mailbox_port=free_port()
+    )
+    db = Database(settings.business_url)
+    if url:
+        with db.writer() as connection:
+            connection.exec_driver_sql("drop schema public cascade")
+            connection.exec_driver_sql("create schema public")
+    migrate(db)
+    with db.writer() as connection:
+        # The first line of the log is written at the machine's own time.
+        connection.exec_driver_sql("delete from office_log")
+    now = datetime.now(UTC) if url else START
+    small_office(db, now, schema=False)
+    told = Story(db, now=now)
+    told.start("law_change", LAW_CHANGE)
+    with db.writer() as connection:
+        connection.execute(update(NOTICE).values(state="sent", sent_at=now))
+        connection.execute(update(CHANGE).values(consumed_seq=CHANGE.c.work_seq))
+        days = [{"day": date(told.now.year + more, 1, 1), "is_workday": False} for more in (0, 1)]
+        connection.execute(insert(table(Workday)), days)
+        connection.execute(insert(table(Person)), [{"id": "p-2", "name": "韩立"}])
+        for target, values in (
+            ("contact", {"id": "c-2", "person_id": "p-2", "kind": "mail", "address": "p-2@shili.example", "shared": False}),
+            ("post", {"id": "o-2", "person_id": "p-2", "department_id": "d-service", "role": "coordinator",
+                      "from_on": date(2020, 1, 1), "level": "2", "region": "990000"}),
+        ):  # fmt: skip
+            connection.execute(insert(office.CONTACT if target == "contact" else office.POST).values(**values))
+        office.set_meta(connection, "backed_up_at", now.isoformat())
+    yield settings, told
+    db.close()
+
+
+def looked(settings: Settings, now: datetime) -> dict[str, Check]:
+    """The worst check of each kind."""
+    worst: dict[str, Check] = {}
+    order = ("ok", "warn", "bad", "unusable")
+    for check in examine(settings, now):
+        if check.what not in worst or order.index(check.state) > order.index(worst[check.what].state):
+            worst[check.what] = check
+    return worst
+
+
+def test_a_home_in_order_has_nothing_to_say(story: tuple[Settings, Story]) -> None:
+    settings, told = story
+    found = looked(settings, told.now)
+    assert {what: check.message for what, check in found.items() if check.state != "ok"} == {}
+    assert set(found) == {
+        "versions", "home", "secret", "disk", "ports", "mail", "holidays", "database", "clock", "coordinators", "engine",
+        "watch", "outbox", "changes", "audit", "backup",
+    }  # fmt: skip
+    assert exit_code(list(found.values())) == 0
+
+
+def test_what_is_wrong_in_the_data_is_named_with_what_to_do(story: tuple[Settings, Story]) -> None:
+    settings, told = story
+    now = told.now
+    with told.db.writer() as connection:
+        connection.execute(update(NOTICE).values(state="retrying", next_at=now - timedelta(hours=2)))
+        connection.execute(
+            update(CHANGE).values(stuck="出错", work_seq=CHANGE.c.log_seq, consumed_seq=0, work_since=now)
+        )
+        connection.execute(update(STEP).values(no_owner="没有承办人"))
+        connection.execute(delete(office.POST).where(office.POST.c.person_id == "p-2"))
+        connection.execute(delete(table(Workday)))
+        office.set_meta(connection, "backed_up_at", (now - timedelta(days=8)).isoformat())
+    found = looked(settings, now)
+    assert "1 件待发，最早的已等 2 小时" in found["outbox"].message
+    assert "2026-0001" in found["changes"].message or "无人承办" in found["changes"].message
+    assert found["coordinators"].message.startswith("统筹协调人只有 1 人")
+    assert "8 天前" in found["backup"].message
+    assert found["engine"].state == "warn"
+    assert all(check.todo for check in found.values() if check.state != "ok")
+    assert exit_code(list(found.values())) == 1
+    with told.db.writer() as connection:
+        connection.execute(update(NOTICE).values(state="undeliverable"))
+        connection.execute(delete(office.POST))
+        connection.execute(delete(SHEET))
+    assert "未送达" in looked(settings, now)["outbox"].message
+    assert looked(settings, now)["coordinators"].state == "bad"
+
+
+def test_a_clock_that_went_back_is_noticed(story: tuple[Settings, Story]) -> None:
+    settings, told = story
+    found = looked(settings, told.now - timedelta(hours=3))["clock"]
+    assert found.state == "bad" and "3 小时" in found.message
+
+
+def test_while_up_runs_a_silent_engine_port_and_watch_are_bad(
+    story: tuple[Settings, Story], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, told = story
+    monkeypatch.setattr(doctor._Doctor, "_running", lambda self: True)
+    now = told.now
+    with told.db.writer() as connection:
+        seen = {"id": "e", "pid": 1, "host": "h", "started_at": now, "seen_at": now - timedelta(minutes=3)}
+        connection.execute(insert(ENGINE).values(**seen))
+        office.set_meta(connection, "watched_at", (now - timedelta(hours=2)).isoformat())
+    found = looked(settings, now)
+    assert {"engine", "watch", "ports", "mail"} <= {what for what, check in found.items() if check.state == "bad"}
+    assert "3 分钟" in found["engine"].message
+    with told.db.writer() as connection:
+        connection.execute(update(ENGINE).values(seen_at=now))
+        connection.execute(update(CHANGE).values(consumed_seq=0, work_since=now - timedelta(minutes=9)))
+    assert "已等待 9 分钟" in looked(settings, now)["engine"].message
+
+
+def test_a_database_that_is_away_newer_or_locked_is_said(story: tuple[Settings, Story]) -> None:
+    settings, told = story
+    away = settings.model_copy(update={"database_url": "postgresql://nobody@127.0.0.1:9/none"})
+    checks = examine(away, told.now)
+    assert checks[-1].what == "database" and checks[-1].state == "unusable"
+    assert exit_code(checks) == 2
+    if told.db.sqlite:
+        with told.db.writer():
+            assert looked(settings, told.now)["database"].state == "bad"
+    with told.db.writer() as connection:
+        connection.exec_driver_sql("update alembic_version set version_num = '9999'")
+    assert looked(settings, told.now)["database"].state == "unusable"
+    with told.db.writer() as connection:
+        connection.exec_driver_sql("update alembic_version set version_num = '0001'")
+    assert looked(settings, told.now)["database"].state == "warn"
+
+
+def test_modes_ports_and_an_unfinished_restore_are_said(story: tuple[Settings, Story]) -> None:
+    settings, told = story
+    home = settings.home_path
+    home.chmod(0o755)
+    (home / "secret.json").chmod(0o644)
+    with socketserver.TCPServer(("127.0.0.1", settings.portal_port), socketserver.BaseRequestHandler):
+        found = looked(settings, told.now)
+    assert "chmod 700" in found["home"].todo
+    assert "chmod 600" in found["secret"].todo
+    assert "SHIXIANG_PORTAL_PORT" in found["ports"].todo
+    (home / "restore-unfinished").touch()
+    assert exit_code(examine(settings, told.now)) == 2
+
+
+class _Greeting(socketserver.StreamRequestHandler):
+    said: list[str] = []
+
+    def handle(self) -> None:
+        self.wfile.write(b"220 ready\r\n")
+        while line := self.rfile.readline():
+            self.said.append(line.decode().split()[0].upper())
+            self.wfile.write(b"250 ok\r\n")
+
+
+def test_the_mail_server_is_greeted_and_nothing_is_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "NETWORK_SECONDS", 30.0)
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Greeting) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"mailto://127.0.0.1:{server.server_address[1]}?mode=insecure"
+        found = looked(Settings(home=tmp_path / "none", mail_url=url), START)
+        server.shutdown()
+    assert found["mail"].state == "ok", found["mail"].message
+    assert set(_Greeting.said) <= {"EHLO", "QUIT"}
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("mailto://mail.shili.example?mode=insecure", ("mail.shili.example", 25, "")),
+        ("mailtos://user:p%40ss@shili.example?smtp=smtp.shili.example", ("smtp.shili.example", 587, "starttls")),
+        ("mailtos://shili.example?mode=ssl", ("shili.example", 465, "ssl")),
+        ("mailtos://shili.example:2465?mode=ssl", ("shili.example", 2465, "ssl")),
+    ],
+)
+def test_where_the_mail_server_is_is_read_from_the_address(url: str, expected: tuple[str, int, str]) -> None:
+    assert mail_server(url) == expected
+
+
+def test_the_command_answers_json_and_imports_neither_prefect_nor_the_table_classes(tmp_path: Path) -> None:
+    code = (
+        "import sys\nfrom deployments.cli import app\nsys.argv = ['shixiang', 'doctor', '--json']\n"
+        "try:\n    app()\nexcept SystemExit:\n    pass\n"
+        "print(','.join(sorted({n.split('.')[0] for n in sys.modules})), file=sys.stderr)\n"
+    )
+    environment = {**os.environ, "SHIXIANG_HOME": str(tmp_path / "home")}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert '"ok"' in done.stdout
+    assert not {"prefect", "sqlmodel", "alembic", "apprise"} & set(done.stderr.strip().split("\n")[-1].split(","))
