@@ -20,7 +20,7 @@ from models.store.database import Database
 from tests.factories import PEOPLE
 from tests.system import System, until
 
-pytestmark = [pytest.mark.server, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.server, pytest.mark.timeout(900)]
 VERDICTS = {"scope": "confirm", "draft": "submit", "approval": "approve"}
 SEED = int(os.environ.get("SHIXIANG_TEST_SEED", "20261126"))
 CODES = ("990100342001", "990100342002", "990700188000", "990100356000")
@@ -81,10 +81,10 @@ def test_a_backup_under_load_restores_to_an_office_where_every_change_ends(tmp_p
 
         working = threading.Thread(target=people)
         working.start()
-        until(lambda: len(decisions(old.db)) >= 6, 60, "decisions")
+        until(lambda: len(decisions(old.db)) >= 6, 240, "decisions")
         committed = decisions(old.db)
         shixiang(old, "backup", str(archive))
-        until(lambda: len(decisions(old.db)) > len(committed) or faults, 60, "decisions go on")
+        until(lambda: len(decisions(old.db)) > len(committed) or faults, 120, "decisions go on")
         ended.set()
         working.join(40)
         assert not faults, faults
@@ -106,7 +106,7 @@ def test_a_backup_under_load_restores_to_an_office_where_every_change_ends(tmp_p
                 decide_something(new, row["id"], choice)
             return not left
 
-        until(all_closed, 120, "every change ends")
+        until(all_closed, 300, "every change ends")
         assert verify(new.db).findings == []
         assert shixiang(new, "audit", "verify")["ok"]
     finally:
