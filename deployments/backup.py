@@ -191,20 +191,20 @@ def _restore(settings: Settings, archive: Path, work: Path, replace: bool, now: 
     staged = Staged(settings.business_url, work)
     if (there.kind == "sqlite") != staged.sqlite:
         raise BadInput(
-            "backup_other", f"该备份来自 {there.kind}，与 SHIXIANG_DATABASE_URL 的数据库不同，未恢复。", kind=there.kind
+            "backup_other", f"该备份来自 {there.kind}，与 SHIXIANG_DATABASE_URL 的数据库不同，未还原。", kind=there.kind
         )
     if there.revision is None or there.revision > head():
-        raise BadInput("backup_other", f"该备份的数据版本（{there.revision}）比程序新，未恢复。请先升级程序。")
+        raise BadInput("backup_other", f"该备份的数据版本（{there.revision}）比程序新，未还原。请先升级程序。")
     occupied = staged.occupied()
     if occupied and not replace:
-        raise Conflict("home_not_empty", f"{home} 中已有数据，未恢复。确要替换，请加 `--replace`；原有数据会另存。")
+        raise Conflict("home_not_empty", f"{home} 中已有数据，未还原。确要替换，请加 `--replace`；原有数据会另存。")
     if occupied:
         _nobody_works(settings, now)
         staged.check_unused()
     try:
         found = staged.fill(work / DATABASE, there.server)
         if found.chains != there.chains or found.counts != there.counts:
-            raise BadInput("backup_broken", "恢复出来的内容与备份时的记录不符，未恢复。")
+            raise BadInput("backup_broken", "还原出来的内容与备份时的记录不符，未还原。")
         findings, resumed = _ready(staged, manifest, archive, work, home, now)
         return _swap(settings, staged, work, manifest, Restored(
             datetime.fromisoformat(manifest["taken_at"]), found, resumed, 0, None, findings), now)  # fmt: skip
@@ -258,7 +258,7 @@ def _swap(
 
 def _unpack(archive: Path, work: Path) -> dict[str, Any]:
     """The parts of an archive in a folder, each with the hash its manifest names; the manifest."""
-    broken = BadInput("backup_broken", f"{archive} 不是完整的备份，未恢复。", file=str(archive))
+    broken = BadInput("backup_broken", f"{archive} 不是完整的备份，未还原。", file=str(archive))
     try:
         with tarfile.open(archive, "r:gz") as file:
             first = file.next()
@@ -266,7 +266,7 @@ def _unpack(archive: Path, work: Path) -> dict[str, Any]:
                 raise broken
             manifest: dict[str, Any] = json.loads(body.read())
             if manifest.get("format") != FORMAT:
-                raise BadInput("backup_other", f"{archive} 的格式（{manifest.get('format')}）与程序不符，未恢复。")
+                raise BadInput("backup_other", f"{archive} 的格式（{manifest.get('format')}）与程序不符，未还原。")
             wanted = dict(manifest["parts"])
             for member in file:
                 if member is first:
@@ -309,7 +309,7 @@ def held(home: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise Conflict("home_in_use", f"数据目录 {home} 的系统正在运行，未恢复。请先停掉它。") from error
+            raise Conflict("home_in_use", f"数据目录 {home} 的系统正在运行，未还原。请先停掉它。") from error
         yield
 
 
@@ -322,4 +322,4 @@ def _nobody_works(settings: Settings, now: datetime) -> None:
         db.close()
     for pid, host in working:
         if host != socket.gethostname() or Path(f"/proc/{pid}").exists():
-            raise Conflict("home_in_use", f"流程引擎（{host}，进程 {pid}）正在运行，未恢复。请先停掉它。")
+            raise Conflict("home_in_use", f"流程引擎（{host}，进程 {pid}）正在运行，未还原。请先停掉它。")

@@ -142,7 +142,7 @@ class _Doctor:
             yield "ok", f"{home} 还没有，首次启动时建立。"
             return
         if (home / "restore-unfinished").exists():
-            yield "unusable", "上一次恢复没有做完。", "请重新运行 `shixiang restore … --replace`。"
+            yield "unusable", "上一次还原没有做完。", "请重新运行 `shixiang restore … --replace`。"
             return
         if not os.access(home, os.R_OK | os.W_OK | os.X_OK) or not home.is_dir():
             yield "unusable", f"{home} 不能读写。", "请检查目录的属主和权限，或者改设 SHIXIANG_HOME。"
@@ -199,7 +199,11 @@ class _Doctor:
                 "、".join(f"{part} {port}" for part, port, _ in chosen) + ("" if self.running else "，空闲") + "。",
             )
         if (address := os.environ.get("PREFECT_API_URL")) and not _prefect(address):
-            yield "bad", f"Prefect（{address}）没有应答。", "请启动 Prefect 服务；其间的意见照常记录，恢复后自动继续。"
+            yield (
+                "bad",
+                f"Prefect（{address}）没有应答。",
+                "请启动 Prefect 服务；其间的意见照常记录，服务回来后自动继续。",
+            )
 
     def mail(self) -> Iterator[Answer]:
         if not self.settings.mail_url and not self.running:

@@ -59,7 +59,7 @@ def check_home(home: Path) -> None:
     probe = home / ".writable"
     if (home / "restore-unfinished").exists():
         raise Unusable(
-            "restore_unfinished", f"数据目录 {home} 的恢复没有做完，未启动。请重新运行 `shixiang restore … --replace`。"
+            "restore_unfinished", f"数据目录 {home} 的还原没有做完，未启动。请重新运行 `shixiang restore … --replace`。"
         )
     try:
         home.mkdir(parents=True, exist_ok=True, mode=0o700)

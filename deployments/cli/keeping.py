@@ -134,7 +134,7 @@ def restore(
     replace: Annotated[bool, typer.Option("--replace", help="替换已有的数据；原有数据另存")] = False,
     as_json: Json = False,
 ) -> None:
-    """从备份恢复；在办的变更继续办理。Restore a backup; every open change goes on.
+    """从备份还原；在办的变更继续办理。Restore a backup; every open change goes on.
 
     Exit code 0 restored, 1 restored and the audit log shows something altered before the backup, 2 not restored.
 
@@ -159,11 +159,11 @@ def restore(
         )  # fmt: skip
     else:
         say(
-            f"已恢复到 {at_text(done.taken_at, now)} 的备份：变更 {done.facts.counts['change']} 个，文书 {done.documents} 份。"
+            f"已还原到 {at_text(done.taken_at, now)} 的备份：变更 {done.facts.counts['change']} 个，文书 {done.documents} 份。"
         )
         say(f"在办的 {resumed.changes} 个变更启动后继续；{resumed.told} 人次将收到通知，核对并重新办理此后的意见。")
         say(
-            f"所有登录已失效；备份时待发的 {resumed.repeats} 件通知将重发，注明可能重复。接口凭证恢复到备份时的状态，请核对。"
+            f"所有登录已失效；备份时待发的 {resumed.repeats} 件通知将重发，注明可能重复。接口凭证还原到备份时的状态，请核对。"
         )
         if resumed.links:
             say(f"链接密钥与备份时不同：{resumed.links} 个旧链接失效，新通知带新链接。")

@@ -52,7 +52,7 @@ def resume(db: Database, *, taken_at: datetime, archive: str, good_keys: Collect
     told = sum(db.write(lambda connection, key=key: _renew(connection, key, taken_at, now)) for key in found)  # type: ignore[misc]
     db.write(
         lambda connection: OfficeLog(connection, now).line(
-            "恢复", via="cli", about=archive, taken_at=taken_at.isoformat(), changes=len(found), repeats=repeats
+            "还原", via="cli", about=archive, taken_at=taken_at.isoformat(), changes=len(found), repeats=repeats
         )
     )
     return Resumed(len(found), told, repeats, links)
@@ -81,7 +81,7 @@ def _renew(connection: Connection, change_id: str, taken_at: datetime, now: date
     case = Case(connection, change_id, now)
     attempt = int(case.row["attempt"]) + 1
     case.set(attempt=attempt, flow_run_id=None, parked_leg=None, leg_engine=None)
-    case.log("续办", via="cli", about=str(attempt), reason=f"由 {at_text(taken_at, now)} 的备份恢复", work=True)
+    case.log("续办", via="cli", about=str(attempt), reason=f"由 {at_text(taken_at, now)} 的备份还原", work=True)
     writer = Writer(connection, case)
     for person_id, (step, sheet, open_) in _waited_for(connection, change_id).items():
         writer.add(
@@ -90,7 +90,7 @@ def _renew(connection: Connection, change_id: str, taken_at: datetime, now: date
             f"{change_id}:restored:{attempt}:{person_id}",
             step=step,
             sheet=sheet,
-            taken=at_text(taken_at, now),
+            at=at_text(taken_at, now),
             n=open_,
         )
     case.flush()

@@ -188,7 +188,7 @@ class Staged:
             others = int(connection.execute(query, {"name": self._url.database}).scalar_one())
         if others:
             raise Conflict(
-                "home_in_use", f"数据库 {self._url.database} 还有 {others} 个连接，未恢复。请先停掉系统的各个进程。"
+                "home_in_use", f"数据库 {self._url.database} 还有 {others} 个连接，未还原。请先停掉系统的各个进程。"
             )
 
     def fill(self, dump: Path, server: str) -> Facts:
