@@ -25,6 +25,7 @@ from deployments.logs import open_log
 from deployments.prefect_server import api_url, environment
 from models import clock
 from models.actions import engine as verbs
+from models.actions.proving import code_row
 from models.actions.signing import load_link
 from models.domain.errors import Refusal
 from models.settings import Settings
@@ -32,7 +33,7 @@ from models.store.database import Database
 from models.store.outbox import HandOver, SqlOutbox
 from notifications.channel import MailChannel
 from notifications.deliverer import LEASE_SECONDS, Claimed, Deliverer
-from notifications.links import load_secrets, make_token
+from notifications.links import load_secrets, make_code, make_token
 
 if TYPE_CHECKING:
     from deployments.worker import WarmWorker
@@ -59,11 +60,13 @@ def memory_mb() -> float:
 
 
 def link_url(db: Database, portal: str, secrets: Mapping[str, bytes]) -> Callable[[Claimed], str | None]:
-    """How the deliverer makes the address in a notice: the token exists only while the mail is written."""
+    """How the deliverer makes the address or the code in a notice: it exists only while the mail is written."""
 
     def url(notice: Claimed) -> str | None:
         if notice.link_id is None:
             return None
+        if notice.kind == "code":
+            return make_code(code_row(db, code_id=notice.link_id), secrets)
         link = notice.link or load_link(db, link_id=notice.link_id)
         way = "s" if link["purpose"] == "sign_in" else "d"
         return f"{portal}/{way}/{make_token(link, secrets)}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -37,8 +37,18 @@ class Settings(BaseSettings):
     )
     collect_minutes: float = Field(default=20.0, ge=0, description="collecting time of notices; 0 = each at once")
     watch_seconds: int = Field(default=600, ge=5, description="how often watch runs")
-    proof: Literal["none", "session", "code"] = Field(default="none", description="proof asked for decisions")
+    proof: Literal["none", "session", "code"] = Field(
+        default="none",
+        description="proof asked for at scope, legality, list, naming and approval; procedures may say otherwise",
+    )
     clock: Path | None = Field(default=None, description="a file with an offset in seconds; sample office only")
+
+    @field_validator("proof", mode="before")
+    @classmethod
+    def _proof(cls, value: object) -> object:
+        if value == "oidc":
+            raise ValueError("统一认证（oidc）尚未支持，请改用 session 或者 code")
+        return value
 
     @property
     def home_path(self) -> Path:

@@ -63,6 +63,18 @@ def check_token(parts: TokenParts, link: Mapping[str, Any], secrets: Mapping[str
         raise _bad_link()
 
 
+def make_code(row: Mapping[str, Any], secrets: Mapping[str, bytes]) -> str:
+    """The six digits of a proof's row (`id, person_id, nonce, browser, key_id`): computed, like a token."""
+    parts = ("code", row["id"], row["person_id"], row["nonce"], row["browser"], row["key_id"])
+    digest = hmac.digest(secrets[row["key_id"]], _SEPARATOR.join(parts).encode(), hashlib.sha256)
+    return f"{int.from_bytes(digest[:8], 'big') % 1_000_000:06d}"
+
+
+def check_code(typed: str, row: Mapping[str, Any], secrets: Mapping[str, bytes]) -> bool:
+    """Whether somebody typed the code of this row; compared in constant time."""
+    return row["key_id"] in secrets and hmac.compare_digest(typed.encode(), make_code(row, secrets).encode())
+
+
 def _mac(link: Mapping[str, Any], secret: bytes) -> bytes:
     expires: datetime = link["expires_at"]
     parts = (

@@ -47,6 +47,8 @@ def render(kind: str, payload: Mapping[str, Any], link: str | None, repeat: int 
     change = values.get("change")
     if isinstance(change, dict) and len(str(change.get("title", ""))) > TITLE_LENGTH:
         change["title"] = str(change["title"])[:TITLE_LENGTH] + "…"
+    # A code stands where other mails have their link.
+    values.setdefault("code", link or "")
     text = _environment().get_template(f"{kind}.txt").render(**values, link=link or "", repeat=repeat)
     subject, _, body = text.partition("\n")
     prefix = "【示例】" if values.get("sample") else ""

@@ -22,7 +22,7 @@ from models.domain.errors import Refusal, TooMany
 from models.settings import Settings
 from models.store.database import Database
 from models.words import N_, _
-from portal import api, board, desk, mailbox, public, signing, starting
+from portal import api, board, desk, mailbox, proof, public, signing, starting
 from portal.guard import TOO_LARGE, Guard
 from portal.language import LANGUAGES, language
 from portal.limits import Limits
@@ -67,7 +67,7 @@ def create_app(
         language(code)
     app.add_middleware(Guard)
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
-    for module in (public, signing, desk, board, starting, api):
+    for module in (public, signing, proof, desk, board, starting, api):
         app.include_router(module.router)
     if not settings.mail_url:
         app.include_router(mailbox.router)

@@ -15,15 +15,18 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 
 from models.actions import desk as verbs
-from models.actions import renewing, signing, steering, views
+from models.actions import renewing, steering, views
 from models.domain.content import FIELD_BY_NAME, ITEM_TYPES, fields_for
 from models.domain.differences import field_differences, field_text
-from models.domain.errors import BadInput, Conflict, Refusal, Unknown
-from models.domain.vocabulary import STAGE_VERB
+from models.domain.errors import BadInput, Conflict, ProofNeeded, Refusal, Unknown
+from models.domain.proof import Shown
+from models.domain.vocabulary import STAGE_NAMES, STAGE_VERB
 from models.words import N_, _, _n, _p
 from notifications.links import check_token, read_token
 from portal.fields import bases_of, basis_texts
+from portal.link import open_link
 from portal.pages import desk_path, render, sides, told
+from portal.proof import keep_browser, mail_sign_in, proof_json, prove, send_code, shown_proof, ways
 from portal.state import (
     Portal,
     check_origin,
@@ -42,31 +45,23 @@ ON_A_PAGE = 50
 Form = Mapping[str, list[str]]
 
 
-def open_link(request: Request, token: str) -> tuple[str, str]:
-    """Whose desk in which change. Raises `Unknown bad_link`, `Gone dead_link`, `TooMany`."""
-    portal = portal_of(request)
-    with guessing(request):
-        parts = read_token(token)
-        opened = signing.desk_of(
-            portal.db,
-            link_id=parts.link_id,
-            check=lambda link: check_token(parts, link, portal.secrets),
-            now=portal.now(),
-        )
-    portal.limits.link.take(parts.link_id)
-    return opened
-
-
 @router.api_route("/d/{token}", methods=["GET", "HEAD"])
 def show(request: Request, token: str, page: int = 1, done: str = "") -> Response:
     """The desk as it stands. Nothing is decided or changed by looking."""
-    portal = portal_of(request)
     person_id, change_id = open_link(request, token)
-    lies = verbs.desk(portal.db, person_id=person_id, change_id=change_id, now=portal.now())
+    lies = lying(request, person_id, change_id)
     if wants_json(request):
-        return JSONResponse(lies)
-    answer = None if not done else views.recorded(portal.db, person_id=person_id, request_id=done)
+        return JSONResponse({**lies, "proved": proof_json(shown_proof(request, person_id))})
+    answer = None if not done else views.recorded(portal_of(request).db, person_id=person_id, request_id=done)
     return desk_page(request, lies, page=page, recorded=answer, acted=ACTED.get(done, ""))
+
+
+def lying(request: Request, person_id: str, change_id: str) -> dict[str, Any]:
+    """What lies open on a desk."""
+    portal = portal_of(request)
+    return verbs.desk(
+        portal.db, person_id=person_id, change_id=change_id, now=portal.now(), office_proof=portal.settings.proof
+    )
 
 
 @router.post("/d/{token}")
@@ -135,27 +130,36 @@ def _supervise(request: Request, whose: tuple[str, str], token: str, act: str, f
     except Refusal as refusal:
         if wants_json(request):
             raise
-        lies = verbs.desk(portal.db, person_id=person_id, change_id=change_id, now=portal.now())
+        lies = lying(request, person_id, change_id)
         return desk_page(request, lies, typed=form, refusal=refusal, status=refusal.status)
     portal.wake(change_id)
     if wants_json(request):
-        lies = verbs.desk(portal.db, person_id=person_id, change_id=change_id, now=portal.now())
+        lies = lying(request, person_id, change_id)
         return JSONResponse({"done": act, "supervised": lies["supervised"]})
     return RedirectResponse(f"/d/{token}?done={act}", 303)
 
 
-def _decide(request: Request, person_id: str, change_id: str, body: dict[str, Any]) -> dict[str, Any]:
+def _decide(
+    request: Request, person_id: str, change_id: str, body: dict[str, Any], shown: Shown | None = None
+) -> dict[str, Any]:
     portal = portal_of(request)
-    decided = verbs.decide(
-        portal.db,
-        person_id=person_id,
-        change_id=change_id,
-        body=body,
-        via="link",
-        address=request.client.host if request.client else "",
-        agent=request.headers.get("user-agent", ""),
-        now=portal.now(),
-    )
+    shown = shown or shown_proof(request, person_id)
+    try:
+        decided = verbs.decide(
+            portal.db,
+            person_id=person_id,
+            change_id=change_id,
+            body=body,
+            via="link",
+            proof="none" if shown is None else shown.kind,
+            office_proof=portal.settings.proof,
+            address=request.client.host if request.client else "",
+            agent=request.headers.get("user-agent", ""),
+            now=portal.now(),
+        )
+    except ProofNeeded as refusal:
+        refusal.details["ways"] = ways(bool(refusal.details.get("shared")))
+        raise
     if decided.wake is not None:
         portal.wake(change_id)
     return decided.answer
@@ -168,19 +172,74 @@ def _decide_json(request: Request, whose: tuple[str, str], body: dict[str, Any])
 def _decide_form(request: Request, whose: tuple[str, str], token: str, form: Form) -> Response:
     portal = portal_of(request)
     person_id, change_id = whose
+    shown: Shown | None = None
     try:
+        act, code = first(form, "prove"), first(form, "code").strip()
+        if act in ("send", "sign_in"):
+            return _proving(request, whose, form, act)
+        if act == "check" or code:
+            shown = prove(request, person_id, code)
+        if act == "check":
+            lies = lying(request, person_id, change_id)
+            return desk_page(request, lies, typed=form, page=_page(form), proof={"shown": shown})
         body = body_of(portal, person_id, form)
-        _decide(request, person_id, change_id, body)
+        _decide(request, person_id, change_id, body, shown)
     except Refusal as refusal:
-        if isinstance(refusal, Unknown):
+        if isinstance(refusal, Unknown) or wants_json(request):
             raise
-        if wants_json(request):
-            raise
-        lies = verbs.desk(portal.db, person_id=person_id, change_id=change_id, now=portal.now())
-        return desk_page(request, lies, typed=form, refusal=refusal, page=_page(form), status=refusal.status)
+        lies = lying(request, person_id, change_id)
+        return desk_page(
+            request,
+            lies,
+            typed=form,
+            refusal=refusal,
+            page=_page(form),
+            status=refusal.status,
+            proof={} if shown is None else {"shown": shown},
+        )
     if wants_json(request):
         return JSONResponse(views.recorded(portal.db, person_id=person_id, request_id=body["request_id"]) or {})
     return RedirectResponse(f"/d/{token}?done={body['request_id']}", 303)
+
+
+def _proving(request: Request, whose: tuple[str, str], form: Form, act: str) -> Response:
+    """The same page with what was typed, and a code or a sign-in link on its way."""
+    person_id, change_id = whose
+    lies = lying(request, person_id, change_id)
+    if act == "sign_in":
+        address = mail_sign_in(request, person_id)
+        words = _("登录链接已发往 %(address)s。请在这台设备上打开并登录，再回到本页提交。", address=address)
+        return desk_page(request, lies, typed=form, page=_page(form), proof={"sent": words})
+    address, browser = send_code(request, lies)
+    words = _("验证码已发往 %(address)s，10 分钟内有效。", address=address)
+    answer = desk_page(request, lies, typed=form, page=_page(form), proof={"sent": words})
+    keep_browser(request, answer, browser)
+    return answer
+
+
+def _proof(request: Request, lies: Mapping[str, Any], refusal: Refusal | None, more: Mapping[str, Any]) -> Any:
+    """What the page says of the proof; None where nothing that lies open asks for one."""
+    asking = [one["stage"] for one in lies["assignments"] if one["proof"] != "none"]
+    if not asking:
+        return None
+    wrong = refusal is not None and (
+        refusal.code in ("code_wrong", "code_expired") or refusal.details.get("field") == "code"
+    )
+    found = {
+        "shared": lies["shared"],
+        "stage": _words_of(asking),
+        "sent": "",
+        "fault": told(refusal) if refusal is not None and wrong else "",
+        "shown": shown_proof(request, lies["person"]["id"]),
+        **more,
+    }
+    if lies["shared"] and found["shown"] is not None and found["shown"].kind != "session":
+        found["shown"] = None
+    return found
+
+
+def _words_of(stages: Sequence[str]) -> str:
+    return _("、").join(_(STAGE_NAMES[stage]) for stage in dict.fromkeys(stages))
 
 
 def _page(form: Form) -> int:
@@ -281,6 +340,7 @@ def desk_page(
     recorded: dict[str, Any] | None = None,
     acted: str = "",
     status: int = 200,
+    proof: Mapping[str, Any] | None = None,
 ) -> Response:
     """The desk as a page; after a refusal with everything that was typed and each fault named."""
     portal = portal_of(request)
@@ -338,6 +398,7 @@ def desk_page(
         "nav": None,
         "contact": lies["change"]["coordinator"],
         "page": page,
+        "proof": _proof(request, lies, refusal, proof or {}),
     }
     return render(request, "desk.html", status, **values)
 
@@ -441,6 +502,8 @@ def _faults(
     if found:
         return found
     about, field = refusal.details.get("adjustment"), refusal.details.get("field")
+    if isinstance(refusal, ProofNeeded) or field == "code":
+        return [{"to": "#proof", "text": told(refusal)}]
     if about:
         address = f"#f-{about}-{field}" if field else f"#adj-{about}"
     else:

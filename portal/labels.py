@@ -8,6 +8,7 @@ from typing import Any
 
 from models.domain.vocabulary import (
     OUTCOME_NAMES,
+    PROOF_NAMES,
     ROLE_NAMES,
     STAGE_NAMES,
     STATE_NAMES,
@@ -42,6 +43,7 @@ def _labels(code: str) -> dict[str, Any]:
     return {
         "OUTCOMES": _named(OUTCOME_NAMES, english),
         "TRIGGERS": _named(TRIGGER_NAMES, english),
+        "PROOFS": _named(PROOF_NAMES, english),
         "ROLES": _named(ROLE_NAMES, english),
         "STATES": {thing: _named(names, english) for thing, names in STATE_NAMES.items()},
         "STAGES": {stage: _(name) for stage, name in STAGE_NAMES.items()},

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse, Response
+from starlette.background import BackgroundTask
 
 from models.actions import signing
-from models.domain.errors import Refusal
+from models.domain.errors import BadInput, Refusal
 from models.words import _
 from notifications.links import check_token, read_token
 from portal.limits import source_of
@@ -40,8 +43,12 @@ def _send(request: Request, address: str) -> Response:
         return render(request, "sign_in.html", 422, step="ask", nav="", address=address, fault=fault)
     portal.limits.asking.take(source_of(request))
     portal.limits.address.take(address.lower())
-    signing.ask_sign_in(portal.db, address=address, key_id=portal.key_id, now=portal.now())
-    return render(request, "sign_in.html", step="sent", nav="", address=address, fault="")
+    answer = render(request, "sign_in.html", step="sent", nav="", address=address, fault="")
+    # After the answer: how long it takes must not tell whether the address is registered.
+    answer.background = BackgroundTask(
+        signing.ask_sign_in, portal.db, address=address, key_id=portal.key_id, now=portal.now()
+    )
+    return answer
 
 
 def _link(request: Request, token: str) -> str:
@@ -58,18 +65,28 @@ def confirm(request: Request, token: str) -> Response:
     portal = portal_of(request)
     try:
         link = _link(request, token)
-        who = signing.sign_in_person(portal.db, link_id=link, now=portal.now())
+        people = signing.sign_in_people(portal.db, link_id=link, now=portal.now())
     except Refusal as refusal:
         return render(request, "sign_in.html", refusal.status, step="ask", nav="", address="", fault=told(refusal))
-    return render(request, "sign_in.html", step="confirm", nav="", address="", fault="", who=who)
+    return render(request, "sign_in.html", step="confirm", nav="", address="", fault="", people=people)
 
 
 @router.post("/s/{token}")
-def spend(request: Request, token: str) -> Response:
+async def spend(request: Request, token: str) -> Response:
     """Sign in, once."""
     check_origin(request)
+    link = await run_in_threadpool(_link, request, token)
+    return await run_in_threadpool(_spend, request, link, first(await read_form(request), "person"))
+
+
+def _spend(request: Request, link: str, person: str) -> Response:
     portal = portal_of(request)
-    session, _who = signing.spend_sign_in(portal.db, link_id=_link(request, token), now=portal.now())
+    try:
+        session, _who = signing.spend_sign_in(portal.db, link_id=link, person_id=person, now=portal.now())
+    except BadInput as refusal:
+        people = signing.sign_in_people(portal.db, link_id=link, now=portal.now())
+        shown: dict[str, Any] = {"step": "confirm", "nav": "", "address": "", "people": people, "fault": told(refusal)}
+        return render(request, "sign_in.html", refusal.status, **shown)
     answer = RedirectResponse("/", 303)
     answer.set_cookie(
         COOKIE,

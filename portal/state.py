@@ -57,7 +57,8 @@ class SignInFirst(ProofNeeded):
 
 def wants_json(request: Request) -> bool:
     """Whether the answer should be JSON: the interface, or whoever asks for it or sends it."""
-    if request.url.path.startswith("/api/"):
+    path = request.url.path
+    if path.startswith("/api/") or (path.startswith("/d/") and path.endswith(("/code", "/proof"))):
         return True
     if request.headers.get("content-type", "").lower().startswith("application/json"):
         return True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from deployments.cli.common import say, say_json, writable
+from deployments.cli.common import readable, say, say_json, writable
 
 _token = typer.Typer(help="接口凭证：发给其他系统，只显示一次。API tokens.", no_args_is_help=True)
 
@@ -55,6 +55,27 @@ def issue(
         return
     say(f"凭证编号 {token_id}。下面一行是凭证，只显示这一次，请妥善保存：")
     say(token)
+
+
+@_token.command("list")
+def list_(as_json: bool = typer.Option(False, "--json", help="只输出 JSON")) -> None:
+    """列出凭证和最近使用时间。List tokens and when they were last used.
+
+    \b
+    例 Example: shixiang token list --json
+    """
+    from models.actions import tokens
+
+    db = readable()
+    found = [] if db is None else tokens.listed(db)
+    if as_json:
+        say_json(found)
+        return
+    for one in found:
+        ended = "已停用" if one["revoked_at"] else f"至 {one['expires_at'] or '不限'}"
+        say(
+            f"{one['id']}  {one['person']['name']}  {','.join(one['scopes'])}  {ended}  最近使用 {one['last_used_at'] or '—'}"
+        )
 
 
 @_token.command("revoke")

@@ -20,9 +20,11 @@ from models.actions.notices import at_text, contact_of
 from models.actions.supervising import supervised
 from models.domain.audit import differing_lines
 from models.domain.content import FIELDS, ItemContent, apply_set, changed_fields, fields_for
-from models.domain.errors import BadInput, Conflict, Forbidden, Refusal
+from models.domain.errors import BadInput, Conflict, Forbidden, ProofNeeded, Refusal
+from models.domain.four_eyes import barred
 from models.domain.outside import check_storable, one_line
 from models.domain.procedure import ProcedureVersion
+from models.domain.proof import asked_proof, is_enough
 from models.domain.reach import proposal_hash
 from models.domain.review import LINE_VERDICTS, REASON_NEEDED, VERDICTS, revision_of, stamp_of
 from models.domain.vocabulary import STAGE_NAMES, VERDICT_RECORD
@@ -100,8 +102,11 @@ class Decided:
 # --- reading -------------------------------------------------------------------------------------------------------
 
 
-def desk(db: Database, *, person_id: str, change_id: str, now: datetime) -> dict[str, Any]:
-    """The desk as JSON of the contract; what the page shows besides stands under further keys."""
+def desk(db: Database, *, person_id: str, change_id: str, now: datetime, office_proof: str = "none") -> dict[str, Any]:
+    """The desk as JSON of the contract; what the page shows besides stands under further keys.
+
+    `office_proof` is the office's setting; each assignment says which proof it asks for.
+    """
     with db.reader() as connection:
         change = change_row(connection, change_id)
         person = office.person(connection, person_id)
@@ -118,7 +123,10 @@ def desk(db: Database, *, person_id: str, change_id: str, now: datetime) -> dict
             )
             .order_by(STEP.c.due_on, ASSIGNMENT.c.opened_at)
         )
+        shared = office.shares_address(connection, person_id)
         found = [_assignment(connection, change, row, now) for row in rows(connection, query)]
+        for one in found:
+            one["proof"] = asked_proof(one["stage"], one["proof"], office_proof, shared=shared)
         return {
             "person": {"id": person.id, "name": person.name},
             "change": {
@@ -131,6 +139,7 @@ def desk(db: Database, *, person_id: str, change_id: str, now: datetime) -> dict
                 "coordinator": _person_json(connection, change["coordinator_id"]),
             },
             "assignments": found,
+            "shared": shared,
             "supervised": supervised(connection, change, person_id, now),
             "decided": decided_by(connection, change["id"], person_id),
         }
@@ -161,7 +170,7 @@ def _assignment(connection: Connection, change: Row, row: Row, now: datetime) ->
         "provisional": row["provisional"],
         "verdicts": list(VERDICTS[row["stage"]]),
         "line_verdicts": list(LINE_VERDICTS.get(row["stage"], VERDICTS[row["stage"]])),
-        "proof": "none",
+        "proof": _own_proof(connection, row),
         "department": "" if sheet is None else sheet["department_name"],
         "procedure": "" if sheet is None else sheet["procedure_key"],
         "others": _others(connection, row),
@@ -309,14 +318,15 @@ def decide(
     body: dict[str, Any],
     via: str,
     proof: str = "none",
+    office_proof: str = "none",
     address: str = "",
     agent: str = "",
     now: datetime,
 ) -> Decided:
-    """Record what a person decided, all or nothing.
+    """Record what a person decided, all or nothing. `proof` is what he has shown, `office_proof` the office's setting.
 
-    Raises `Conflict` (already_decided, revision_changed, superseded, request_reused), `Forbidden` (four_eyes,
-    not_your_seat), `BadInput` (verdict_missing, unknown_verdict, comment_required, field_…, nothing_to_decide).
+    Raises `ProofNeeded proof_needed`, `Conflict` (already_decided, revision_changed, superseded, request_reused),
+    `Forbidden` (four_eyes, not_your_seat), `BadInput` (verdict_missing, unknown_verdict, comment_required, field_…, nothing_to_decide).
     """
     check_storable(body)
     try:
@@ -338,7 +348,7 @@ def decide(
             if earlier[0]["body_hash"] != body_hash:
                 raise _reused()
             return Decided(dict(earlier[0]["answer"]), None)
-        hand = _Hand(connection, case, person_id, via, proof, address, agent, submission.request_id)
+        hand = _Hand(connection, case, person_id, via, proof, office_proof, address, agent, submission.request_id)
         recorded = [hand.take(said) for said in submission.decisions]
         answer = {"recorded": recorded}
         try:
@@ -378,6 +388,7 @@ class _Hand:
         person_id: str,
         via: str,
         proof: str,
+        office_proof: str,
         address: str,
         agent: str,
         request: str,
@@ -392,15 +403,17 @@ class _Hand:
             one_line(agent)[:200],
             request,
         )
+        self.office_proof = office_proof
         self.decided = False
 
     def take(self, said: DecisionIn) -> dict[str, Any]:
         """Check and record one decision."""
         assignment, step = self._find(said)
+        self._check_proof(assignment, step)
         members = adjustments_of_step(self.connection, step["id"])
         self._check_taken_out(step, said, {a["id"] for a in members})
         _check_verdicts(step["stage"], said, {a["id"] for a in members})
-        self._check_four_eyes(step, members)
+        self._check_four_eyes(step, members, assignment["acting_for_id"])
         proposals = standing_proposals(self.connection, [a["id"] for a in members])
         self._check_revision(step, said, members, proposals)
         if step["stage"] == "draft":
@@ -484,11 +497,8 @@ class _Hand:
         )
 
     def _one_is_enough(self, step: Row) -> bool:
-        if step["sheet_id"] is None:
-            return True
-        sheet = rows(self.connection, select(SHEET).where(SHEET.c.id == step["sheet_id"]))[0]
-        body = procedure_body(self.connection, sheet["procedure_key"], sheet["procedure_no"])
-        return any(stage["code"] == step["stage"] and stage["rule"] == "any" for stage in body["stages"])
+        rule = _stage_rule(self.connection, step)
+        return rule is None or rule["rule"] == "any"
 
     def _check_taken_out(self, step: Row, said: DecisionIn, left: set[str]) -> None:
         """What the coordinator took out meanwhile is decided by nobody; the person is told before anything is recorded."""
@@ -522,12 +532,29 @@ class _Hand:
             **{**self._whom(None, self.case.now), "conflicts": conflicts},
         )
 
-    def _check_four_eyes(self, step: Row, members: Sequence[Row]) -> None:
-        """The one choke point: nobody reviews or approves what he drafted, by whatever way in."""
-        if step["stage"] in {"draft", "scope"}:
+    def _check_proof(self, assignment: Row, step: Row) -> None:
+        """Whoever decides has shown who he is where the stage asks for it; from a shared address always."""
+        shared = office.shares_address(self.connection, self.person_id)
+        asked = asked_proof(step["stage"], _own_proof(self.connection, step), self.office_proof, shared=shared)
+        if is_enough(asked, self.proof, shared=shared):
             return
+        name = STAGE_NAMES[step["stage"]]
+        message = f"办理{name}须核验身份，本次提交未记录。请获取验证码或者登录后再提交，已填内容会保留。"
+        if shared:
+            message = f"您的邮箱由多人共用，办理{name}前请登录并选择您是哪一位。本次提交未记录，已填内容会保留。"
+        raise ProofNeeded(
+            "proof_needed",
+            message,
+            stage=step["stage"],
+            proof=asked,
+            shared=shared,
+            assignment=assignment["id"],
+        )
+
+    def _check_four_eyes(self, step: Row, members: Sequence[Row], acting_for: str | None) -> None:
+        """The last gate: nobody reviews or approves what he drafted, by whatever way in."""
         wrote = drafters(self.connection, [a["id"] for a in members])
-        mine = [key for key, people in wrote.items() if self.person_id in people]
+        mine = barred(step["stage"], wrote, self.person_id, acting_for)
         if mine:
             raise Forbidden(
                 "four_eyes",
@@ -681,6 +708,22 @@ class _Hand:
             proof=self.proof,
         )
         self.decided = True
+
+
+def _stage_rule(connection: Connection, step: Row) -> Row | None:
+    """The stage of a step in its sheet's procedure; None for the scope, which no procedure holds."""
+    if step["sheet_id"] is None:
+        return None
+    sheet = rows(connection, select(SHEET).where(SHEET.c.id == step["sheet_id"]))[0]
+    body = procedure_body(connection, sheet["procedure_key"], sheet["procedure_no"])
+    found: Row | None = next((stage for stage in body["stages"] if stage["code"] == step["stage"]), None)
+    return found
+
+
+def _own_proof(connection: Connection, step: Row) -> str | None:
+    """The proof a step's procedure asks for; None where it leaves that to the office."""
+    rule = _stage_rule(connection, step)
+    return None if rule is None else rule.get("proof")
 
 
 def _newer(row: Row, line: LineIn | None, proposal: Row | None, stamp: int | None) -> bool:

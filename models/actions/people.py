@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from models.domain.deadlines import SHANGHAI
+from models.domain.four_eyes import barred
 from models.domain.procedure import StageRule
 from models.store import office
 from models.store.change import Row, drafters
@@ -37,12 +38,12 @@ class People:
         self._drafters: dict[str, set[str]] = {}
         self._superiors: dict[str, str | None] = {}
 
-    def wrote(self, adjustment_ids: Sequence[str]) -> set[str]:
-        """Who drafted any of these adjustments, read once."""
+    def wrote(self, adjustment_ids: Collection[str]) -> Mapping[str, set[str]]:
+        """Who drafted each of these adjustments, read once."""
         missing = [key for key in adjustment_ids if key not in self._drafters]
         if missing:
             self._drafters.update({key: set() for key in missing}, **drafters(self.connection, missing))
-        return set().union(*(self._drafters[key] for key in adjustment_ids))
+        return {key: self._drafters[key] for key in adjustment_ids}
 
     def superior(self, person_id: str) -> str | None:
         """The superior of a person's posts of today, read once."""
@@ -92,26 +93,28 @@ class People:
 
     def asked(self, rule: StageRule, sheet: Row, adjustment_ids: Sequence[str]) -> tuple[list[Asked], list[str]]:
         """Whom a stage asks, and the seats nobody can take. Nobody reviews what he drafted (four-eyes)."""
-        wrote = set() if rule.code == "draft" else self.wrote(adjustment_ids)
+        wrote = self.wrote(adjustment_ids)
         found: list[Asked] = []
         empty: list[str] = []
         for seat, holders in self.seats(rule, sheet):
-            taken = self._take(seat, holders, wrote)
+            taken = self._take(rule.code, seat, holders, wrote)
             found.extend(taken)
             if not taken:
                 empty.append(seat)
         return found, empty
 
-    def _take(self, seat: str, holders: Sequence[Any], wrote: set[str]) -> list[Asked]:
+    def _take(self, stage: str, seat: str, holders: Sequence[Any], wrote: Mapping[str, set[str]]) -> list[Asked]:
         taken: dict[str, Asked] = {}
         for holder in holders:
             substitute = self.substitutes.get(holder.person_id)
             person, acting = (substitute, holder.person_id) if substitute else (holder.person_id, None)
-            if person not in wrote and holder.person_id not in wrote:
+            if not barred(stage, wrote, person, holder.person_id):
                 taken.setdefault(person, Asked(seat, person, acting, holder.superior_person_id))
         if taken or not holders:
             return list(taken.values())
         superiors = {
-            h.superior_person_id for h in holders if h.superior_person_id and h.superior_person_id not in wrote
+            h.superior_person_id
+            for h in holders
+            if h.superior_person_id and not barred(stage, wrote, h.superior_person_id)
         }
         return [Asked(seat, person, None, None) for person in sorted(superiors)]

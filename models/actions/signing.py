@@ -7,11 +7,11 @@ import secrets
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, and_, insert, select, update
+from sqlalchemy import Connection, and_, func, insert, select, update
 
 from models.actions.renewing import dead_link, end_of, genuine
 from models.domain.deadlines import SHANGHAI, shanghai_day
-from models.domain.errors import Gone, Unknown
+from models.domain.errors import BadInput, Gone, Unknown
 from models.store import office
 from models.store.change import Row
 from models.store.database import Database
@@ -36,7 +36,8 @@ def ask_sign_in(db: Database, *, address: str, key_id: str, now: datetime) -> No
         query = (
             select(CONTACT.c.person_id)
             .join(PERSON, PERSON.c.id == CONTACT.c.person_id)
-            .where(and_(CONTACT.c.address == address.strip().lower(), PERSON.c.disabled_at.is_(None)))
+            .where(and_(func.lower(CONTACT.c.address) == address.strip().lower(), PERSON.c.disabled_at.is_(None)))
+            .order_by(CONTACT.c.person_id)
         )
         person_id = connection.execute(query).scalar()
         if person_id is None:
@@ -97,17 +98,32 @@ def desk_of(db: Database, *, link_id: str, check: Callable[[Row], None], now: da
     return row["person_id"], row["change_id"]
 
 
-def sign_in_person(db: Database, *, link_id: str, now: datetime) -> office.PersonRow:
-    """Who would be signed in; nothing is spent."""
+def address_of(db: Database, *, person_id: str) -> str:
+    """A person's registered address; `BadInput address_missing`."""
+    with db.reader() as connection:
+        address = office.person(connection, person_id).address
+    if not address:
+        raise BadInput("address_missing", "您没有登记的邮箱，不能核验身份。请联系事项管理部门登记。")
+    return address
+
+
+def sign_in_people(db: Database, *, link_id: str, now: datetime) -> list[office.PersonRow]:
+    """Who may be signed in, more than one where the address is shared; nothing is spent."""
     row = load_link(db, link_id=link_id)
     if row["purpose"] != "sign_in" or row["spent_at"] is not None or row["expires_at"] <= now:
         raise Gone("signin_spent", "该登录链接已使用或者超过 10 分钟，请重新获取。")
     with db.reader() as connection:
-        return office.person(connection, row["person_id"])
+        return [office.person(connection, person) for person in office.sharers(connection, row["person_id"])]
 
 
-def spend_sign_in(db: Database, *, link_id: str, now: datetime) -> tuple[str, office.PersonRow]:
-    """Spend a sign-in link once; the session's token is shown to the browser and stored as a hash."""
+def spend_sign_in(
+    db: Database, *, link_id: str, person_id: str | None = None, now: datetime
+) -> tuple[str, office.PersonRow]:
+    """Spend a sign-in link once; the session's token is shown to the browser and stored as a hash.
+
+    Where the address is shared, `person_id` says which of its people signs in. Raises `BadInput person_missing`, which
+    spends nothing, and `Gone signin_spent`.
+    """
     token = secrets.token_urlsafe(32)
 
     def verb(connection: Connection) -> office.PersonRow:
@@ -118,16 +134,21 @@ def spend_sign_in(db: Database, *, link_id: str, now: datetime) -> tuple[str, of
             raise Gone("signin_spent", "该登录链接已使用或者超过 10 分钟，请重新获取。")
         row = link_row(connection, link_id)
         assert row is not None
+        people = office.sharers(connection, row["person_id"])
+        chosen = people[0] if len(people) == 1 else person_id
+        if chosen not in people:
+            raise BadInput("person_missing", "该邮箱由多人共用，请选择您是哪一位。", field="person")
         connection.execute(
             insert(SESSION).values(
                 hash=_hash(token),
-                person_id=row["person_id"],
+                person_id=chosen,
                 created_at=now,
                 expires_at=now + timedelta(hours=SESSION_HOURS),
             )
         )
-        OfficeLog(connection, now).line("登录", who=row["person_id"], via="portal", about=link_id)
-        return office.person(connection, row["person_id"])
+        shared = {"shared": True} if len(people) > 1 else {}
+        OfficeLog(connection, now).line("登录", who=chosen, via="portal", about=link_id, **shared)
+        return office.person(connection, chosen)
 
     return token, db.write(verb)
 

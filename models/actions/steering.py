@@ -18,7 +18,7 @@ from models.actions.publishing import settle_sheets
 from models.actions.supervising import NOT_IN_CHARGE, Work, choices, in_charge, read_work
 from models.domain.deadlines import shanghai_day
 from models.domain.errors import BadInput, Conflict, Forbidden
-from models.domain.supervision import OWN_WORK
+from models.domain.four_eyes import barred
 from models.store import office, outbox
 from models.store.change import (
     ADJUSTMENT,
@@ -211,7 +211,7 @@ def reassign(
         if work.step["state"] != "open":
             raise Conflict("superseded", "该环节已经结束，不能转交。请刷新页面。")
         taker = office.person(room.connection, to)
-        if work.step["stage"] not in OWN_WORK and taker.id in room.wrote(work.line_ids):
+        if barred(work.step["stage"], room.wrote(work.line_ids), taker.id):
             raise Forbidden("four_eyes", f"该内容由{taker.name}起草，按照起草与审核分离的要求，不能转交其办理。")
         leaving = _leaving(room, work, person_id, assignment_id)
         if not leaving and not work.step["no_owner"]:

@@ -94,7 +94,7 @@ def choices(people: People, work: Work, row: Row) -> list[Asked]:
         held,
         stage=stage,
         seats=seats,
-        wrote=people.wrote(work.line_ids),
+        wrote=set().union(*people.wrote(work.line_ids).values()),
         asked={one["person_id"] for one in work.open},
     )
     by_person = {one.person_id: one for one in asked if one.seat == held.seat}

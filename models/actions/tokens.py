@@ -6,7 +6,8 @@ import hashlib
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import and_, insert, or_, select, update
 
@@ -18,6 +19,8 @@ from models.store.sql import table
 from models.tables import ApiToken, Person, new_id
 
 TOKEN, PERSON = table(ApiToken), table(Person)
+#: How exactly `last_used_at` is kept: a key that is used all the time writes once a minute.
+USED_EVERY = timedelta(minutes=1)
 SCOPES = ("read", "start", "receipt")
 
 
@@ -73,10 +76,30 @@ def revoke(db: Database, *, token_id: str, now: datetime) -> None:
         OfficeLog(connection, now).line("停用凭证", via="cli", about=token_id)
 
 
+def listed(db: Database) -> list[dict[str, Any]]:
+    """Every token with whom it stands for, its scopes, its end and when it was last used; the newest first."""
+    query = (
+        select(TOKEN, PERSON.c.name).join(PERSON, PERSON.c.id == TOKEN.c.person_id).order_by(TOKEN.c.created_at.desc())
+    )
+    with db.reader() as connection:
+        return [
+            {
+                "id": row["id"],
+                "person": {"id": row["person_id"], "name": row["name"]},
+                "scopes": row["scopes"].split(","),
+                **{
+                    name: None if row[name] is None else row[name].isoformat()
+                    for name in ("created_at", "expires_at", "last_used_at", "revoked_at")
+                },
+            }
+            for row in connection.execute(query).mappings()
+        ]
+
+
 def holder(db: Database, *, token: str, now: datetime) -> Holder | None:
     """Whom a token stands for; None where it is unknown, over or revoked, or its person has left."""
     query = (
-        select(TOKEN.c.id, TOKEN.c.person_id, TOKEN.c.scopes)
+        select(TOKEN.c.id, TOKEN.c.person_id, TOKEN.c.scopes, TOKEN.c.last_used_at)
         .join(PERSON, PERSON.c.id == TOKEN.c.person_id)
         .where(
             and_(
@@ -89,4 +112,8 @@ def holder(db: Database, *, token: str, now: datetime) -> Holder | None:
     )
     with db.reader() as connection:
         row = connection.execute(query).first()
+    if row is not None and (row[3] is None or row[3] < now - USED_EVERY):
+        db.write(
+            lambda connection: connection.execute(update(TOKEN).where(TOKEN.c.id == row[0]).values(last_used_at=now))
+        )
     return None if row is None else Holder(str(row[0]), str(row[1]), frozenset(str(row[2]).split(",")))

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.domain.errors import BadInput
+from models.domain.proof import Kind, stronger
 from models.domain.vocabulary import STAGE_NAMES
 
 #: The order of stages in every procedure.
@@ -38,7 +39,8 @@ class StageRule(BaseModel):
     seats: tuple[str, ...] = ()
     on_return: Literal["collect", "at_once"] = "collect"
     on_silence: Literal["remind", "escalate", "reassign", "consent"] = "remind"
-    proof: Literal["none", "session", "code"] = "none"
+    #: What the stage asks for before it takes a decision; None leaves it to the office's setting.
+    proof: Kind | None = None
 
 
 class ProcedureVersion(BaseModel):
@@ -62,12 +64,18 @@ class ProcedureVersion(BaseModel):
 
 
 def read_procedure(key: str, basis: str, stages: Iterable[Mapping[str, Any]]) -> ProcedureVersion:
-    """A procedure from its data. Raises `BadInput procedure_refused` where silence would be consent and may not be."""
+    """A procedure from its data. Raises `BadInput procedure_refused` where silence would be consent and may not be, or a proof is
+    asked for that nobody can give yet.
+    """
     rules = tuple(StageRule.model_validate(stage) for stage in stages)
     for rule in rules:
         if rule.on_silence == "consent" and (rule.code not in MAY_BE_SILENT or not basis.strip()):
             name = STAGE_NAMES.get(rule.code, rule.code)
             raise BadInput("procedure_refused", f"流程“{key}”未载入：{name}不得设为逾期视为同意。")
+        if rule.proof == "oidc":
+            name = STAGE_NAMES.get(rule.code, rule.code)
+            message = f"流程“{key}”未载入：{name}的核验方式“统一认证”（oidc）尚未支持，请改用 session 或者 code。"
+            raise BadInput("procedure_refused", message)
     return ProcedureVersion(key=key, basis=basis, stages=tuple(sorted(rules, key=lambda rule: ORDER.index(rule.code))))
 
 
@@ -88,9 +96,10 @@ def merge_procedures(procedures: Iterable[ProcedureVersion]) -> ProcedureVersion
 
 
 def _stronger(one: StageRule, other: StageRule) -> StageRule:
+    proof = stronger(one.proof, other.proof)
     if one.code == "approval" and _height(one) != _height(other):
-        return max(one, other, key=_height)
-    return one.model_copy(update={"days": max(one.days, other.days)})
+        return max(one, other, key=_height).model_copy(update={"proof": proof})
+    return one.model_copy(update={"days": max(one.days, other.days), "proof": proof})
 
 
 def _height(stage: StageRule) -> int:

@@ -10,8 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-#: Stages at which whoever drafted may act himself: there is nothing of his own to review.
-OWN_WORK = frozenset({"draft", "scope"})
+from models.domain.four_eyes import FREE
 
 
 @dataclass(frozen=True)
@@ -46,6 +45,6 @@ def takers(
 
     Nobody who has it before him already, and nobody who drafted what is to be reviewed (four-eyes).
     """
-    barred = set(asked) | (set() if stage in OWN_WORK else set(wrote))
+    barred = set(asked) | (set() if stage in FREE else set(wrote))
     people = [*seats.get(held.seat, ()), *([held.superior_id] if held.superior_id else [])]
     return [person for person in dict.fromkeys(people) if person not in barred]

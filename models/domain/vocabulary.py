@@ -304,6 +304,14 @@ RUNG_NAMES: dict[str, Label] = {
     "silence": Label("再次提醒", "再次提醒", "reminded again"),
 }
 
+#: 核验: how whoever decides has shown who he is.
+PROOF_NAMES: dict[str, Label] = {
+    "none": Label("无", "无", "none"),
+    "session": Label("登录", "登录", "signed in"),
+    "code": Label("验证码", "验证码", "code"),
+    "oidc": Label("统一认证", "统一认证", "single sign-on"),
+}
+
 STATE_NAMES: dict[str, dict[str, Label]] = {
     "change": {
         "registered": Label("已登记", "已登记", "registered"),

@@ -24,6 +24,7 @@ from models.tables import (
     Assignment,
     Change,
     ChangeLog,
+    Contact,
     Decision,
     DecisionLine,
     Engine,
@@ -40,7 +41,7 @@ from models.tables import (
 CHANGE, LOG, ADJUSTMENT, PROPOSAL = table(Change), table(ChangeLog), table(Adjustment), table(Proposal)
 SHEET, STEP, LINE, RUNG = table(Sheet), table(Step), table(StepLine), table(Rung)
 ASSIGNMENT, DECISION, DECISION_LINE = table(Assignment), table(Decision), table(DecisionLine)
-PROCEDURE, ENGINE, PERSON, ITEM = table(Procedure), table(Engine), table(Person), table(Item)
+PROCEDURE, ENGINE, PERSON, ITEM, CONTACT = (table(one) for one in (Procedure, Engine, Person, Item, Contact))
 
 Row = dict[str, Any]
 _EDITIONS: WeakKeyDictionary[Engine_, dict[tuple[str, int], Row]] = WeakKeyDictionary()
@@ -471,14 +472,36 @@ def proposals_before_round(connection: Connection, adjustment_ids: Sequence[str]
 
 
 def drafters(connection: Connection, adjustment_ids: Sequence[str]) -> dict[str, set[str]]:
-    """Who wrote a proposal of each adjustment: they do not review it."""
+    """Who wrote a proposal of each adjustment, and who shares a mailbox with one of them: they do not review it."""
     found: dict[str, set[str]] = {}
+    people: set[str] = set()
     for part in chunks(adjustment_ids):
         query = select(PROPOSAL.c.adjustment_id, PROPOSAL.c.by_person_id).where(
             and_(among(PROPOSAL.c.adjustment_id, part), PROPOSAL.c.by_person_id.is_not(None))
         )
-        for adjustment_id, person_id in connection.execute(query):
+        for adjustment_id, person_id in connection.execute(query.distinct()):
             found.setdefault(adjustment_id, set()).add(person_id)
+            people.add(person_id)
+    for person_id, others in _mailbox_mates(connection, people).items():
+        for wrote in found.values():
+            if person_id in wrote:
+                wrote |= others
+    return found
+
+
+def _mailbox_mates(connection: Connection, people: Collection[str]) -> dict[str, set[str]]:
+    """Who reads the shared mailbox of each of these people; nobody where it is his own."""
+    if not people:
+        return {}
+    mine, theirs = CONTACT.alias(), CONTACT.alias()
+    query = (
+        select(mine.c.person_id, theirs.c.person_id)
+        .join(theirs, and_(func.lower(theirs.c.address) == func.lower(mine.c.address), theirs.c.shared))
+        .where(and_(mine.c.shared, among(mine.c.person_id, sorted(people))))
+    )
+    found: dict[str, set[str]] = {}
+    for person_id, other in connection.execute(query):
+        found.setdefault(person_id, set()).add(other)
     return found
 
 

@@ -8,7 +8,7 @@ from datetime import date
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import ColumnElement, Connection, Engine, and_, delete, insert, or_, select
+from sqlalchemy import ColumnElement, Connection, Engine, and_, delete, func, insert, or_, select
 
 from models.domain.calendar import WorkCalendar
 from models.domain.errors import Unknown
@@ -89,6 +89,27 @@ def person(connection: Connection, ref: str) -> PersonRow:
         .order_by(POST.c.from_on.desc(), POST.c.id)
     ).first()
     return PersonRow(person_id, name, address, None if home is None else home.id, "" if home is None else home.short)
+
+
+def sharers(connection: Connection, person_id: str) -> list[str]:
+    """Who reads a person's mailbox besides nobody else: himself, and whoever shares an address marked as shared."""
+    mine, theirs = CONTACT.alias(), CONTACT.alias()
+    query = (
+        select(theirs.c.person_id)
+        .select_from(mine)
+        .join(theirs, and_(func.lower(theirs.c.address) == func.lower(mine.c.address), theirs.c.kind == "mail"))
+        .join(PERSON, PERSON.c.id == theirs.c.person_id)
+        .where(and_(mine.c.person_id == person_id, mine.c.kind == "mail", mine.c.shared, theirs.c.shared))
+        .where(PERSON.c.disabled_at.is_(None))
+        .order_by(theirs.c.person_id)
+    )
+    return list(connection.execute(query).scalars()) or [person_id]
+
+
+def shares_address(connection: Connection, person_id: str) -> bool:
+    """Whether a person's address is marked as shared."""
+    query = select(CONTACT.c.shared).where(and_(CONTACT.c.person_id == person_id, CONTACT.c.kind == "mail"))
+    return bool(connection.execute(query).scalar())
 
 
 def name_of(connection: Connection, person_id: str) -> str:

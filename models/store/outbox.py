@@ -189,6 +189,7 @@ def _last_told(connection: Connection, notices: Iterable[Row]) -> dict[tuple[str
                     among(NOTICE.c.person_id, people),
                     NOTICE.c.change_id == change_id,
                     NOTICE.c.state.not_in(["cancelled", "held", "undeliverable"]),
+                    NOTICE.c.kind != "code",
                 )
             )
             .group_by(NOTICE.c.person_id)
@@ -357,8 +358,8 @@ class SqlOutbox:
                 continue
             done |= self._gather(connection, notice, now)
             person_id, change_id = notice["person_id"], notice["change_id"]
-            # A link of its own (a sign-in) is not one to a desk.
-            own = notice["link_id"] if change_id is None else None
+            # What is its own (a sign-in, a code) is no link to a desk.
+            own = notice["link_id"] if change_id is None or notice["kind"] == "code" else None
             way = _way(connection, row, person_id, change_id, self.key_id, now)
             link_id = own or (None if way["link"] is None else way["link"]["id"])
             repeat = notice["repeat"] + (1 if notice["state"] == "sending" else 0)

@@ -20,7 +20,17 @@ from models.tables.change import (
     StepLine,
 )
 from models.tables.office import Contact, Department, Meta, Person, Post, Substitute, Workday
-from models.tables.out import ApiToken, Document, Link, ListSnapshot, Notice, Publication, PublicationLine, Session
+from models.tables.out import (
+    ApiToken,
+    Document,
+    Link,
+    ListSnapshot,
+    Notice,
+    ProofCode,
+    Publication,
+    PublicationLine,
+    Session,
+)
 
 __all__ = [
     "Adjustment",
@@ -49,6 +59,7 @@ __all__ = [
     "Person",
     "Post",
     "Procedure",
+    "ProofCode",
     "Proposal",
     "Publication",
     "PublicationLine",

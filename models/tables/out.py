@@ -76,6 +76,23 @@ class Session(SQLModel, table=True):
     ended_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
+class ProofCode(SQLModel, table=True):
+    """A code of six digits mailed to a person; computed from this row and a secret outside the database."""
+
+    __tablename__ = "proof_code"
+    __table_args__ = (Index("ix_proof_code_person", "person_id", "created_at"),)
+    id: str = Field(primary_key=True)
+    person_id: str = Field(foreign_key="person.id")
+    key_id: str
+    nonce: str
+    browser: str = Field(description="hash of the cookie of the browser that asked")
+    created_at: datetime = Field(sa_type=UtcDateTime)
+    expires_at: datetime = Field(sa_type=UtcDateTime)
+    tries: int = 0
+    proved_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    valid_until: datetime | None = Field(default=None, sa_type=UtcDateTime, description="the proof holds until then")
+
+
 class Document(SQLModel, table=True):
     __tablename__ = "document"
     id: str = Field(primary_key=True)
@@ -133,5 +150,6 @@ class ApiToken(SQLModel, table=True):
     person_id: str = Field(foreign_key="person.id")
     scopes: str
     created_at: datetime = Field(sa_type=UtcDateTime)
+    last_used_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     expires_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     revoked_at: datetime | None = Field(default=None, sa_type=UtcDateTime)

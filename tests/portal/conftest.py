@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from models.actions.proving import code_row
 from models.actions.signing import load_link
 from models.settings import Settings
 from models.store.database import Database
 from models.store.outbox import SqlOutbox
 from notifications.deliverer import Claimed
-from notifications.links import load_secrets, make_token
+from notifications.links import load_secrets, make_code, make_token
 from notifications.render import Message, render
 from portal.app import create_app
 from tests.factories import small_office
@@ -46,6 +47,8 @@ class Office:
     def link(self, claimed: Claimed) -> str | None:
         if claimed.link_id is None:
             return None
+        if claimed.kind == "code":
+            return make_code(code_row(self.story.db, code_id=claimed.link_id), self.secrets[1])
         row = load_link(self.story.db, link_id=claimed.link_id)
         way = "s" if row["purpose"] == "sign_in" else "d"
         return f"http://testserver/{way}/{make_token(row, self.secrets[1])}"

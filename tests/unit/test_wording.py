@@ -59,6 +59,7 @@ def payload(**more: Any) -> dict[str, Any]:
             for i in (1, 2)
         ],
         "more_lines": 3,
+        "code": LINK,
         **more,
     }
 

@@ -1,0 +1,45 @@
+"""Which proof a stage asks for, and whether what was shown is enough. Pure.
+
+A link is not a person: it may be forwarded. A proof shows that whoever decides reads the registered mailbox now: by a
+session signed in through a mailed link, or by a code mailed to it. One is as good as the other.
+A mailbox that several people share proves none of them; there a code is not enough: whoever signs in says which of them
+he is, and that is on record.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+Kind = Literal["none", "session", "code", "oidc"]
+#: Stages that ask for the office's proof where their procedure says nothing.
+BY_DEFAULT = frozenset({"scope", "legality", "list", "naming", "approval"})
+#: From weak to strong, for a stage that two procedures share; `None` is the office's own choice.
+_ORDER: tuple[Kind | None, ...] = ("none", None, "session", "code", "oidc")
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a browser has shown of its person, and until when it holds."""
+
+    kind: Literal["session", "code"]
+    until: datetime
+
+
+def asked_proof(stage: str, own: str | None, office: str, *, shared: bool = False) -> str:
+    """What a stage asks for: its procedure's word, else the office's; from a shared address always a sign-in."""
+    wanted = own if own is not None else office if stage in BY_DEFAULT else "none"
+    return "session" if shared else wanted
+
+
+def is_enough(asked: str, shown: str, *, shared: bool = False) -> bool:
+    """Whether the proof that was shown (`none`, `session` or `code`) is enough."""
+    if shared:
+        return shown == "session"
+    return asked == "none" or shown in ("session", "code")
+
+
+def stronger(one: Kind | None, other: Kind | None) -> Kind | None:
+    """The stronger demand of two."""
+    return max(one, other, key=_ORDER.index)
