@@ -14,6 +14,8 @@ from models.domain.outside import one_line
 
 TEMPLATES = Path(__file__).with_name("templates") / "zh"
 TITLE_LENGTH = 24
+#: A longer one makes a line of a header that mail servers refuse (998 bytes, encoded).
+SUBJECT_LENGTH = 160
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,10 @@ def render(kind: str, payload: Mapping[str, Any], link: str | None, repeat: int 
     text = _environment().get_template(f"{kind}.txt").render(**values, link=link or "", repeat=repeat)
     subject, _, body = text.partition("\n")
     prefix = "【示例】" if values.get("sample") else ""
-    return Message(prefix + subject.strip(), body.strip("\n") + "\n")
+    subject = prefix + subject.strip()
+    if len(subject) > SUBJECT_LENGTH:
+        subject = subject[: SUBJECT_LENGTH - 1] + "…"
+    return Message(subject, body.strip("\n") + "\n")
 
 
 def _tame(value: Any) -> Any:

@@ -65,7 +65,7 @@ def create_app(
     )
     for code in LANGUAGES:  # before the first request, not in it
         language(code)
-    app.add_middleware(Guard)
+    app.add_middleware(Guard, broken=_broken)
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
     for module in (public, signing, proof, desk, board, starting, api):
         app.include_router(module.router)
@@ -75,7 +75,6 @@ def create_app(
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(HTTPException, _plain)
     app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(Exception, _broken)
     return app
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import re
 import time
+from collections.abc import Awaitable, Callable
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from models.domain.outside import one_line
@@ -32,8 +34,8 @@ _access = logging.getLogger("shixiang.access")
 class Guard:
     """ASGI middleware around the application."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
+    def __init__(self, app: ASGIApp, broken: Callable[[Request, Exception], Awaitable[Response]]) -> None:
+        self.app, self.broken = app, broken
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -67,11 +69,21 @@ class Guard:
             refused = JSONResponse({"error": "too_large", "message": _(TOO_LARGE)}, status_code=413)
             await refused(scope, receive, sending)
         else:
-            await self.app(scope, _limited(receive), sending)
+            await self._answered(scope, _limited(receive), sending, lambda: status)
         if not static:
             took = (time.perf_counter() - began) * 1000
             shown = one_line(_SECRET.sub(r"/\1/…", path))
             _access.info("%s %s %d %.0f ms", scope["method"], shown, status, took)
+
+    async def _answered(self, scope: Scope, receive: Receive, sending: Send, status: Callable[[], int]) -> None:
+        """The answer of the application; of a fault too, which would otherwise leave without headers and language."""
+        try:
+            await self.app(scope, receive, sending)
+        except Exception as error:
+            if status():  # half an answer is out: the server cuts it off
+                raise
+            fault = await self.broken(Request(scope), error)
+            await fault(scope, receive, sending)
 
 
 def _limited(receive: Receive) -> Receive:
