@@ -82,6 +82,14 @@ class PrefectClient:
         state = run.get("state") or {}
         return RunState(str(state.get("type") or "SCHEDULED"), str(state.get("name") or "Scheduled"))
 
+    def unfinished(self, flow_run_ids: Sequence[str]) -> int:
+        """How many of these runs exist and are not over for good."""
+        if not flow_run_ids:
+            return 0
+        wanted = {"id": {"any_": list(flow_run_ids)}, "state": {"type": {"not_any_": sorted(FINAL)}}}
+        count: Any = self._json("POST", "flow_runs/count", {"flow_runs": wanted})
+        return int(count or 0)
+
     def wake(self, wake: Waking, still: Callable[[], bool] | None = None) -> bool:
         """Wake a sleeping change: only a run that is PAUSED is set to Scheduled. True where a leg is under way.
 

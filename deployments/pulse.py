@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from deployments.client import PrefectClient
 from models import clock
@@ -82,9 +82,18 @@ class Pulse:
             return self.client.reschedule(wake.flow_run_id)
         return False
 
-    def compare(self, change_id: str) -> bool:
-        """For watch: give an open change whose run is gone or over a new run; leave every other alone."""
-        wake = engine.wake_for(self.db, change_id=change_id)
+    def compare(self, change_ids: Sequence[str]) -> int:
+        """For watch: give each open change whose run is gone or over a new run; how many. Others are left alone.
+
+        Prefect is asked for their number first: mostly all of them stand, and nothing else is to be asked.
+        """
+        wakes = engine.wakes_for(self.db, change_ids=change_ids)
+        runs = [wake.flow_run_id for wake in wakes if wake.flow_run_id is not None]
+        if len(runs) == len(wakes) and self.client.unfinished(runs) == len(runs):
+            return 0
+        return sum(1 for wake in wakes if self._compare(wake))
+
+    def _compare(self, wake: Wake) -> bool:
         if wake.flow_run_id is not None:
             state = self.client.state(wake.flow_run_id)
             if state is not None and not state.final:

@@ -28,6 +28,7 @@ def board(
     q: str = "",
     due: str = "",
     late: str = "",
+    page: int = 1,
 ) -> Response:
     """Open changes, the earliest due first."""
     who = coordinator(request)
@@ -42,10 +43,12 @@ def board(
         stage=stage or None,
         q=q or None,
         due=due or None,
+        page=min(max(1, page), 10_000),
         now=portal.now(),
     )
     if wants_json(request):
-        return JSONResponse({"rows": [{"id": row["id"], "number": row["number"]} for row in found["rows"]]})
+        rows = [{"id": row["id"], "number": row["number"]} for row in found["rows"]]
+        return JSONResponse({"rows": rows, **{key: found[key] for key in ("fitting", "total", "page", "pages")}})
     return render(
         request,
         "board.html",

@@ -12,14 +12,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from sqlalchemy import Connection
-
 from models import clock
 from models.actions import audit, deadlines, engine, legs, starting, views
 from models.actions.legs import PassResult
 from models.actions.starting import Registered
 from models.settings import Settings
-from models.store.change import Case, next_moment
 from models.store.database import Database
 from models.store.outbox import HandOver
 from tasks.hot import HotRegistry
@@ -59,8 +56,8 @@ class Desk(Protocol):
     def show_page(self, flow_run_id: str, key: str, page: Page) -> None: ...
     def wait_for_work(self, change_id: str, seconds: float | None = None) -> bool: ...
     def calm(self, change_id: str | None) -> bool: ...
-    def watch_changes(self) -> Sequence[str]: ...
-    def refresh_due(self, change_id: str) -> None: ...
+    def refresh_due(self) -> None: ...
+    def watch_turn(self, count: int) -> tuple[int, Sequence[str]]: ...
     def swept(self) -> None: ...
     def recompute_deadlines(self) -> None: ...
     def compare_runs(self, change_ids: Sequence[str]) -> int: ...
@@ -75,8 +72,8 @@ def _no_display(flow_run_id: str, key: str, name: str, tags: Sequence[str], desc
     return None
 
 
-def _no_heal(change_id: str) -> bool:
-    return False
+def _no_heal(change_ids: Sequence[str]) -> int:
+    return 0
 
 
 @dataclass
@@ -89,12 +86,14 @@ class Office:
     hand_over: HandOver | None = None
     deliver: Callable[[Sequence[Any]], None] = _nobody
     hot: HotRegistry = field(default_factory=HotRegistry)
-    heal: Callable[[str], bool] = _no_heal
+    heal: Callable[[Sequence[str]], int] = _no_heal
     display: Callable[[str, str, str, Sequence[str], str, str], None] = _no_display
     #: How many legs of each change are alive in this process.
     legs: Counter[str] = field(default_factory=Counter)
     #: When a leg last began or ended a pass here (monotonic seconds).
     at_work: float = 0.0
+    #: The last change that had its turn in a round of watch.
+    watched: str = ""
 
     def now(self) -> datetime:
         """The present moment."""
@@ -195,21 +194,16 @@ class Office:
             time.sleep(min(end, self.at_work + _CALM) - now)
         return change_id is None or not engine.hot_work(self.db, [change_id], now=self.now())
 
-    def watch_changes(self) -> Sequence[str]:
-        """The ids of all open changes."""
-        return [str(row["id"]) for row in views.change_list(self.db, state="open", now=self.now())]
+    def refresh_due(self) -> None:
+        """Reckon again when the changes are next due, where it is not what stands in the tables."""
+        for change_id in engine.wrongly_due(self.db):
+            engine.recompute_due(self.db, change_id=change_id, now=self.now())
 
-    def refresh_due(self, change_id: str) -> None:
-        """Reckon again when the change is next due."""
-
-        def verb(connection: Connection) -> None:
-            case = Case(connection, change_id, self.now())
-            due = next_moment(connection, change_id)
-            if case.row["state"] == "open" and case.row["next_due"] != due:
-                case.set(next_due=due)
-                case.flush()
-
-        self.db.write(verb)
+    def watch_turn(self, count: int) -> tuple[int, Sequence[str]]:
+        """How many changes are open, and the next `count` whose turn it is; after the last the first again."""
+        number, turn = engine.open_after(self.db, after=self.watched, count=count)
+        self.watched = turn[-1] if len(turn) == count else ""
+        return number, turn
 
     def swept(self) -> None:
         """A round of watch is done: noted for whoever asks, and the first of a day writes the daily head."""
@@ -222,7 +216,7 @@ class Office:
 
     def compare_runs(self, change_ids: Sequence[str]) -> int:
         """Give each change whose run is gone or over a new one; returns how many."""
-        return sum(1 for change_id in change_ids if self.heal(change_id))
+        return self.heal(change_ids)
 
 
 _office: Desk | None = None

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, and_, delete, insert, or_, select, update
+from sqlalchemy import Connection, and_, delete, func, insert, literal, or_, select, union, update
 
 from models.store import office
-from models.store.change import CHANGE, ENGINE, Case, Wake, next_moment, rows, wake_of
+from models.store.change import CHANGE, ENGINE, Case, Wake, next_moment, rows, wake_of, wrong_moments
 from models.store.database import Database
+from models.store.sql import among
 
 #: Work not taken up after this many seconds is woken by the pulse.
 PATIENCE = timedelta(seconds=5)
+#: Written into the statement: an index over the open changes alone is not taken for a parameter.
+_OPEN = CHANGE.c.state == literal("open", literal_execute=True)
 #: The fact that tells when watch was last done.
 WATCHED = "watched_at"
 #: The fact that tells when the last backup was made.
@@ -58,12 +61,16 @@ def engine_alive(db: Database, *, now: datetime, alive_seconds: float = 10) -> b
 
 
 def changes_to_wake(db: Database, *, now: datetime, limit: int = 200) -> list[Wake]:
-    """Open changes with work nobody took up, with something due, or without a run."""
+    """Open changes with work nobody took up, with something due, or without a run.
+
+    Each of the three by an index of its own: asked every half second, however many changes wait.
+    """
     old_work = and_(CHANGE.c.work_seq > CHANGE.c.consumed_seq, CHANGE.c.work_since <= now - PATIENCE)
     due = and_(CHANGE.c.next_due.is_not(None), CHANGE.c.next_due <= now)
     no_run = and_(CHANGE.c.flow_run_id.is_(None), CHANGE.c.created_at <= now - PATIENCE)
+    wanted = union(*(select(CHANGE.c.id).where(and_(_OPEN, part)) for part in (old_work, due, no_run))).subquery()
     with db.reader() as connection:
-        query = select(CHANGE).where(and_(CHANGE.c.state == "open", or_(old_work, due, no_run))).limit(limit)
+        query = select(CHANGE).join(wanted, wanted.c.id == CHANGE.c.id).limit(limit)
         return [wake_of(row) for row in rows(connection, query)]
 
 
@@ -91,9 +98,10 @@ def orphans(
     with db.reader() as connection:
         query = select(CHANGE).where(
             and_(
-                CHANGE.c.state == "open",
-                CHANGE.c.leg_no > 0,
-                or_(CHANGE.c.parked_leg.is_(None), CHANGE.c.parked_leg != CHANGE.c.leg_no),
+                _OPEN,
+                CHANGE.c.leg_no > literal(0, literal_execute=True),
+                # A new leg clears the mark of the one that parked: it is either empty or the newest leg's.
+                CHANGE.c.parked_leg.is_(None),
                 or_(CHANGE.c.leg_engine.is_(None), CHANGE.c.leg_engine == engine_id, CHANGE.c.leg_engine.not_in(alive)),
             )
         )
@@ -120,6 +128,27 @@ def wake_for(db: Database, *, change_id: str) -> Wake:
     """The wake of one change as it stands."""
     with db.reader() as connection:
         return wake_of(rows(connection, select(CHANGE).where(CHANGE.c.id == change_id))[0])
+
+
+def wakes_for(db: Database, *, change_ids: Sequence[str]) -> list[Wake]:
+    """The wakes of some changes as they stand, those that are open."""
+    with db.reader() as connection:
+        query = select(CHANGE).where(and_(among(CHANGE.c.id, change_ids), _OPEN))
+        return [wake_of(row) for row in rows(connection, query)]
+
+
+def wrongly_due(db: Database) -> list[str]:
+    """The open changes whose `next_due` is not what stands in the tables."""
+    with db.reader() as connection:
+        return wrong_moments(connection)
+
+
+def open_after(db: Database, *, after: str, count: int) -> tuple[int, list[str]]:
+    """How many changes are open, and the ids of the `count` that follow this id."""
+    with db.reader() as connection:
+        number = connection.execute(select(func.count()).select_from(CHANGE).where(_OPEN)).scalar()
+        query = select(CHANGE.c.id).where(and_(_OPEN, CHANGE.c.id > after)).order_by(CHANGE.c.id).limit(count)
+        return int(number or 0), [str(row[0]) for row in connection.execute(query)]
 
 
 def recompute_due(db: Database, *, change_id: str, now: datetime) -> bool:

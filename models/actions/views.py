@@ -252,28 +252,32 @@ def board(
     stage: str | None = None,
     q: str | None = None,
     due: str | None = None,
+    page: int = 1,
     now: datetime,
 ) -> dict[str, Any]:
-    """Open changes with counts and filters; `person` is an id, `me` or `none`; `due` is `today` or `week`."""
+    """One page of the open changes with counts and filters; `person` is an id, `me` or `none`; `due`: `today`, `week`."""
     with db.reader() as connection:
         clock = Clock(now, office.calendar(connection))
-        held = views.files(connection, views.change_rows(connection, "open"), open_only=True)
+        wanted = views.Wanted(
+            trigger=trigger, department=department, person=person_id if person == "me" else None if person == "none" else person,
+            ownerless=person == "none", late_on=clock.today if late else None, stage=stage, text=q.strip() if q else None,
+            days=_days(due, clock) if due else None,
+        )  # fmt: skip
+        found, fitting = views.board_page(connection, wanted, page)
+        held = views.files(connection, found, open_only=True)
+        people, departments = views.board_choices(connection)
         missing = views.undelivered(connection)
         closed = views.count_closed_since(connection, now - timedelta(days=30))
-    every = [_board_row(held, row, clock, person_id) for row in held.changes]
-    every.sort(key=lambda row: (row["due"]["on"] or date.max, row["number"]))
-    wanted = person_id if person == "me" else person
-    shown = [
-        row for row in every
-        if (not trigger or row["trigger"] == trigger) and (not department or department in row["departments"])
-        and (not wanted or (row["ownerless"] if wanted == "none" else wanted in row["people"]))
-        and (not late or row["late"]) and (not stage or stage in row["stages"])
-        and (not q or q.strip() in f"{row['number']} {row['title']}") and _due_fits(row, due, clock)
-    ]  # fmt: skip
-    people = {value: held.names.get(value, value) for row in every for value in row["people"]}
-    departments = {key: name for row in every for key, name in row["departments"].items()}
+        wishes = {
+            "all": views.Wanted(), "late": views.Wanted(late_on=clock.today), "today": views.Wanted(days=_days("today", clock)),
+            "week": views.Wanted(days=_days("week", clock)), "none": views.Wanted(ownerless=True),
+            "me": views.Wanted(person=person_id),
+        }  # fmt: skip
+        counts = views.board_counts(connection, wishes)
     return {
-        "rows": shown, "total": len(every), "counts": _counts(every, clock, person_id, len(missing), closed),
+        "rows": [_board_row(held, row, clock) for row in held.changes],
+        "fitting": fitting, "total": counts["all"], "page": page, "pages": max(1, -(-fitting // views.PAGE_SIZE)),
+        "counts": _counts({**counts, "undelivered": len(missing), "closed": closed}),
         "people": sorted(people.items(), key=lambda pair: pair[1]),
         "departments": sorted(departments.items(), key=lambda pair: pair[1]),
         "undelivered": missing,
@@ -282,14 +286,11 @@ def board(
     }  # fmt: skip
 
 
-def _due_fits(row: Mapping[str, Any], due: str | None, clock: Clock) -> bool:
-    if not due:
-        return True
-    last = clock.today if due == "today" else clock.today + timedelta(days=6 - clock.today.weekday())
-    return any(clock.today <= day <= last for day in row["dues"])
+def _days(due: str, clock: Clock) -> tuple[date, date]:
+    return clock.today, clock.today if due == "today" else clock.today + timedelta(days=6 - clock.today.weekday())
 
 
-def _board_row(held: views.Files, row: Row, clock: Clock, me: str) -> dict[str, Any]:
+def _board_row(held: views.Files, row: Row, clock: Clock) -> dict[str, Any]:
     steps = held.steps.get(row["id"], [])
     waiting = [one for step in steps for one in held.assignments.get(step["id"], []) if one["state"] == "open"]
     dues = sorted(step["due_on"] for step in steps if step["due_on"])
@@ -300,7 +301,7 @@ def _board_row(held: views.Files, row: Row, clock: Clock, me: str) -> dict[str, 
         "id": row["id"], "number": row["number"], "title": row["title"], "trigger": row["trigger"],
         "stages": stages,
         "stage_text": _stage_text(row, stages, counts), "people": people, "names": [held.names.get(p, p) for p in people],
-        "ownerless": any(step["no_owner"] for step in steps), "mine": me in people,
+        "ownerless": any(step["no_owner"] for step in steps),
         "stuck": row["stuck"] or any(sheet["stuck"] for sheet in held.sheets.get(row["id"], [])),
         "departments": {s["department_id"] or "": s["department_name"] for s in held.sheets.get(row["id"], []) if s["department_name"]},
         "since": min((step["opened_at"] for step in steps), default=row["created_at"]).astimezone(SHANGHAI).date().isoformat(),
@@ -318,21 +319,15 @@ def _stage_text(row: Row, stages: Sequence[str], counts: Mapping[str, int]) -> s
     return first if len(stages) == 1 else _("%(stage)s等 %(n)s 个环节", stage=first, n=len(stages))
 
 
-def _counts(
-    every: Sequence[Mapping[str, Any]], clock: Clock, me: str, missing: int, closed: int
-) -> list[dict[str, Any]]:
-    def counted(key: str, label: str, number: int, mark: str = "") -> dict[str, Any]:
-        return {"key": key, "label": label, "n": number, "mark": mark if number else ""}
-
+def _counts(numbers: Mapping[str, int]) -> list[dict[str, Any]]:
+    labels = (
+        ("all", _("进行中"), ""), ("late", _("逾期"), "late"), ("today", _("今天到期"), "warn"), ("week", _("本周内到期"), ""),
+        ("none", _("无人办理"), "late"), ("me", _("等我办理"), "warn"), ("undelivered", _("通知未送达"), "late"),
+        ("closed", _("近 30 天已办结"), ""),
+    )  # fmt: skip
     return [
-        counted("all", _("进行中"), len(every)),
-        counted("late", _("逾期"), sum(1 for row in every if row["late"]), "late"),
-        counted("today", _("今天到期"), sum(1 for row in every if _due_fits(row, "today", clock)), "warn"),
-        counted("week", _("本周内到期"), sum(1 for row in every if _due_fits(row, "week", clock))),
-        counted("none", _("无人办理"), sum(1 for row in every if row["ownerless"]), "late"),
-        counted("me", _("等我办理"), sum(1 for row in every if row["mine"]), "warn"),
-        counted("undelivered", _("通知未送达"), missing, "late"),
-        counted("closed", _("近 30 天已办结"), closed),
+        {"key": key, "label": label, "n": numbers[key], "mark": mark if numbers[key] else ""}
+        for key, label, mark in labels
     ]
 
 

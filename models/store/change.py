@@ -10,7 +10,20 @@ from datetime import date, datetime
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import BindParameter, Connection, Table, and_, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import (
+    BindParameter,
+    Connection,
+    Table,
+    and_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    union_all,
+    update,
+)
 from sqlalchemy import Engine as Engine_
 
 from models.domain.audit import AUDITED, BECAME, plain
@@ -702,6 +715,27 @@ def next_moment(connection: Connection, change_id: str) -> datetime | None:
     """When the engine has something to do next of itself: a rung, a second try of a sheet, a publication."""
     moments = connection.execute(_NEXT_MOMENT, {"change": change_id}).one()
     return min((moment for moment in moments if moment is not None), default=None)
+
+
+def wrong_moments(connection: Connection) -> list[str]:
+    """The open changes whose `next_due` is not what stands in the tables; one question for all of them."""
+    rung = select(RUNG.c.change_id, RUNG.c.due_at.label("at")).where(
+        and_(RUNG.c.fired_at.is_(None), RUNG.c.dropped.is_(False))
+    )
+    retry = select(SHEET.c.change_id, SHEET.c.retry_at).where(
+        and_(SHEET.c.stuck.is_not(None), SHEET.c.retry_at.is_not(None))
+    )
+    effective = select(ADJUSTMENT.c.change_id, ADJUSTMENT.c.effective_at).where(
+        and_(ADJUSTMENT.c.state == "scheduled", ADJUSTMENT.c.effective_at.is_not(None))
+    )
+    moments = union_all(rung, retry, effective).subquery()
+    first = select(moments.c.change_id, func.min(moments.c.at).label("at")).group_by(moments.c.change_id).subquery()
+    query = (
+        select(CHANGE.c.id)
+        .join(first, first.c.change_id == CHANGE.c.id, isouter=True)
+        .where(and_(CHANGE.c.state == "open", CHANGE.c.next_due.is_distinct_from(first.c.at)))
+    )
+    return [str(row[0]) for row in connection.execute(query)]
 
 
 def _next_moment() -> Any:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, exists, func, or_, select
 
 from models.store.catalogue import STANDING, VERSION
 from models.store.change import (
@@ -117,6 +117,109 @@ def files(connection: Connection, changes: list[Row], *, open_only: bool) -> Fil
         people.update(value for row in held for value in (row["person_id"], row["acting_for_id"]))
     found.names = person_names(connection, people)
     return found
+
+
+# --- the board -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which open changes the board is to show; what is None does not matter. `days`: a step is due from … to …."""
+
+    trigger: str | None = None
+    department: str | None = None
+    person: str | None = None
+    stage: str | None = None
+    text: str | None = None
+    ownerless: bool = False
+    late_on: date | None = None
+    days: tuple[date, date] | None = None
+
+
+def _open_steps(*conditions: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Whether a change has an open step like this."""
+    return exists().where(and_(STEP.c.change_id == CHANGE.c.id, STEP.c.state == "open", *conditions))
+
+
+def _asked(person_id: str) -> ColumnElement[bool]:
+    """Whether a person is asked in an open step of a change."""
+    return CHANGE.c.id.in_(
+        select(ASSIGNMENT.c.change_id)
+        .join(STEP, STEP.c.id == ASSIGNMENT.c.step_id)
+        .where(and_(ASSIGNMENT.c.person_id == person_id, ASSIGNMENT.c.state == "open", STEP.c.state == "open"))
+    )
+
+
+def _due(days: tuple[date, date]) -> ColumnElement[bool]:
+    return _open_steps(STEP.c.due_on >= days[0], STEP.c.due_on <= days[1])
+
+
+def _fitting(wanted: Wanted) -> ColumnElement[bool]:
+    parts = [CHANGE.c.state == "open"]
+    if wanted.trigger:
+        parts.append(CHANGE.c.trigger == wanted.trigger)
+    if wanted.department:
+        of_department = and_(SHEET.c.change_id == CHANGE.c.id, SHEET.c.department_id == wanted.department)
+        parts.append(exists().where(of_department))
+    if wanted.person:
+        parts.append(_asked(wanted.person))
+    if wanted.stage:
+        parts.append(_open_steps(STEP.c.stage == wanted.stage))
+    if wanted.ownerless:
+        parts.append(_open_steps(STEP.c.no_owner.is_not(None)))
+    if wanted.late_on:
+        parts.append(_open_steps(STEP.c.due_on < wanted.late_on))
+    if wanted.days:
+        parts.append(_due(wanted.days))
+    if wanted.text:
+        parts.append((CHANGE.c.number + " " + CHANGE.c.title).contains(wanted.text, autoescape=True))
+    return and_(*parts)
+
+
+def board_page(connection: Connection, wanted: Wanted, page: int) -> tuple[list[Row], int]:
+    """One page of the open changes that fit, the earliest due first, and how many fit."""
+    earliest = (
+        select(STEP.c.change_id, func.min(STEP.c.due_on).label("due_on"))
+        .where(STEP.c.state == "open")
+        .group_by(STEP.c.change_id)
+        .subquery()
+    )
+    fitting = _fitting(wanted)
+    query = (
+        select(CHANGE)
+        .join(earliest, earliest.c.change_id == CHANGE.c.id, isouter=True)
+        .where(fitting)
+        .order_by(earliest.c.due_on.is_(None), earliest.c.due_on, CHANGE.c.number)
+        .offset((page - 1) * PAGE_SIZE)
+        .limit(PAGE_SIZE)
+    )
+    count = connection.execute(select(func.count()).select_from(CHANGE).where(fitting)).scalar()
+    return rows(connection, query), int(count or 0)
+
+
+def board_counts(connection: Connection, wanted: Mapping[str, Wanted]) -> dict[str, int]:
+    """How many open changes fit each wish, by its name; one question."""
+    query = select(
+        *(func.count().filter(_fitting(wish)).label(name) for name, wish in wanted.items())
+    ).select_from(CHANGE).where(CHANGE.c.state == "open")  # fmt: skip
+    return {name: int(count) for name, count in rows(connection, query)[0].items()}
+
+
+def board_choices(connection: Connection) -> tuple[dict[str, str], dict[str, str]]:
+    """Who is asked and which departments have sheets in open changes, name by id."""
+    asked = (
+        select(ASSIGNMENT.c.person_id)
+        .join(STEP, STEP.c.id == ASSIGNMENT.c.step_id)
+        .where(and_(ASSIGNMENT.c.state == "open", STEP.c.state == "open"))
+    )
+    people = connection.execute(select(PERSON.c.id, PERSON.c.name).where(PERSON.c.id.in_(asked)))
+    sheets = (
+        select(SHEET.c.department_id, SHEET.c.department_name)
+        .join(CHANGE, CHANGE.c.id == SHEET.c.change_id)
+        .where(and_(CHANGE.c.state == "open", SHEET.c.department_name != ""))
+        .distinct()
+    )
+    return {row[0]: row[1] for row in people}, {row[0] or "": row[1] for row in connection.execute(sheets)}
 
 
 def line_counts(connection: Connection, step_ids: Sequence[str]) -> dict[str, int]:

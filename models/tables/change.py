@@ -31,8 +31,15 @@ class Procedure(SQLModel, table=True):
 class Change(SQLModel, table=True):
     __tablename__ = "change"
     __table_args__ = (
-        Index("ix_change_work", "id", **_where("state = 'open' and work_seq > consumed_seq")),
-        Index("ix_change_next_due", "next_due", **_where("state = 'open' and next_due is not null")),
+        # The state comes first: SQLite keeps no figures of its tables and would rather read every open change.
+        Index("ix_change_work", "state", "work_since", **_where("state = 'open' and work_seq > consumed_seq")),
+        Index("ix_change_next_due", "state", "next_due", **_where("state = 'open' and next_due is not null")),
+        Index(
+            "ix_change_awake",
+            "state",
+            "leg_no",
+            **_where("state = 'open' and leg_no > 0 and parked_leg is null"),
+        ),
         Index("uq_change_open_subject", "subject", unique=True, **_where("state = 'open' and subject is not null")),
         CheckConstraint("consumed_seq <= work_seq", name="consumed"),
     )
@@ -275,6 +282,7 @@ class Decision(SQLModel, table=True):
 
 class DecisionLine(SQLModel, table=True):
     __tablename__ = "decision_line"
+    __table_args__ = (Index("ix_decision_line_adjustment", "adjustment_id"),)
     decision_id: str = Field(foreign_key="decision.id", primary_key=True)
     adjustment_id: str = Field(foreign_key="adjustment.id", primary_key=True)
     verdict: str

@@ -1,4 +1,11 @@
-"""`make bench`: latency, start, memory and one change over 3,600 items, on SQLite and PostgreSQL; JSON and a table."""
+"""`make bench`: every figure of the goals, in parts that can be run one by one; JSON, a page and drawings.
+
+python -m tests.bench                       all parts, both stores
+python -m tests.bench large waiting         these parts
+python -m tests.bench --store sqlite        one store
+python -m tests.bench --small               small sizes: does it run, not what does it say
+python -m tests.bench --write               keep the figures in docs/
+"""
 
 from __future__ import annotations
 
@@ -6,71 +13,63 @@ import argparse
 import json
 import os
 import platform
-import re
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import create_engine, text
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import OperationalError
+from tests.bench import burst, large, latency, peers, report, rounds, waiting
+from tests.bench.figures import spread
+from tests.bench.stores import beside, postgres
 
-from tests.bench import large, latency
-
-DOCS = Path(__file__).resolve().parent.parent.parent / "docs"
-SERVER = os.environ.get("SHIXIANG_TEST_POSTGRES", "postgresql+psycopg://postgres@127.0.0.1:5432/postgres")
+HOT_SECONDS = 30.0
 
 
-def spread(seconds: list[float]) -> dict[str, float | int]:
-    """p50, p95 and maximum in milliseconds, with the number of samples."""
-    values = sorted(value * 1000 for value in seconds)
-    if not values:
-        return {"n": 0}
+@dataclass(frozen=True)
+class Sizes:
+    """How much of each thing is measured."""
 
-    def at(share: float) -> float:
-        return round(values[min(len(values) - 1, int(share * len(values)))], 1)
-
-    return {"n": len(values), "p50": at(0.5), "p95": at(0.95), "max": round(values[-1], 1)}
-
-
-@contextmanager
-def postgres() -> Iterator[str | None]:
-    """The address of an empty database of this run, dropped afterwards; None where no server answers."""
-    server = make_url(SERVER)
-    engine = create_engine(server, isolation_level="AUTOCOMMIT")
-    name = f"shixiang_bench_{os.getpid()}"
-    try:
-        with engine.connect() as connection:
-            connection.execute(text(f'create database "{name}"'))
-    except OperationalError:
-        engine.dispose()
-        yield None
-        return
-    try:
-        yield server.set(database=name).render_as_string(hide_password=False)
-    finally:
-        with engine.connect() as connection:
-            for made in (name, f"{name}_prefect"):
-                connection.execute(text(f'drop database if exists "{made}" with (force)'))
-        engine.dispose()
+    changes: int = 34
+    bursts: int = 4
+    items: int = 3600
+    departments: int = 50
+    waiting: int = 10_000
+    real: int = 50
+    rounds: int = 200
+    cases: int = 200
+    stock_cases: int = 5
 
 
-def measure(folder: Path, database: str, changes: int, hot_seconds: float) -> dict[str, Any]:
-    """All of one store."""
+SMALL = Sizes(2, 1, 120, 6, 300, 4, 12, 6, 1)
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What a part gets: sizes, a folder of its own, an empty database (empty text: SQLite in the folder)."""
+
+    sizes: Sizes
+    folder: Path
+    database: str
+
+    @property
+    def url(self) -> str:
+        """The address of a database for verbs called in this process."""
+        return self.database or f"sqlite:///{self.folder}/own.db"
+
+
+def latency_part(ground: Ground) -> dict[str, Any]:
+    """Hot and cold decisions from outside, starts, processor and memory."""
     result: dict[str, Any] = {}
     with latency.sink() as box:
         began = time.monotonic()
-        with latency.stack(folder / "home", box.port, database, 300) as system:
+        with latency.stack(ground.folder / "home", box.port, ground.database, 300) as system:
             result["first start to ready, s"] = round(time.monotonic() - began, 1)
             driver = latency.Driver(system, box)
-            items = driver.http.get("/items?type=01").text
-            codes = list(dict.fromkeys(re.findall(r'href="/i/(\d{12})"', items)))[:changes]
-            chosen = [driver.http.get(f"/api/v1/items/{code}").json() for code in codes]
+            chosen = latency.items_of(driver, ground.sizes.changes)
             processes = system.children()
             used = {name: latency.processor(pid) for name, pid in processes.items()}
             own, sink_used, clock = time.process_time(), latency.processor(box.process.pid), time.monotonic()
@@ -84,93 +83,73 @@ def measure(folder: Path, database: str, changes: int, hot_seconds: float) -> di
                 "driver": round(100 * (time.process_time() - own) / span, 1),
                 "sink": round(100 * (latency.processor(box.process.pid) - sink_used) / span, 1),
             }
-            cold = latency.cold(driver, chosen, hot_seconds)
-            peer = latency.floor(folder, box.port)
+            cold = latency.cold(driver, chosen, HOT_SECONDS)
+            floor = spread(latency.floor(ground.folder, box.port))
             result["memory, MB"] = {name: latency.memory(pid) for name, pid in system.children().items()}
         began = time.monotonic()
-        with latency.stack(folder / "home", box.port, database, 300):
+        with latency.stack(ground.folder / "home", box.port, ground.database, 300):
             result["second start to ready, s"] = round(time.monotonic() - began, 1)
-    for name, rounds in (("hot", hot), ("cold", cold)):
-        result[f"{name}: decision to next mail, ms"] = spread(rounds.seconds)
-        result[f"{name}: the POST itself, ms"] = spread(rounds.posts)
-        result[f"{name}: start to first mail, ms"] = spread(rounds.starts)
-        result[f"{name}: decisions, failures"] = [rounds.decisions, rounds.failures]
-    floor = spread(peer)
-    result["peer: one durable row and one bare mail, ms"] = floor
-    for name, rounds in (("hot", hot), ("cold", cold)):
-        result[f"{name} p95 / peer p95"] = round(float(spread(rounds.seconds)["p95"]) / float(floor["p95"]), 1)
+    for name, measured in (("hot", hot), ("cold", cold)):
+        result[f"{name}: decision to next mail, ms"] = spread(measured.seconds)
+        result[f"{name}: the POST itself, ms"] = spread(measured.posts)
+        result[f"{name}: start to first mail, ms"] = spread(measured.starts)
+        result[f"{name}: decisions, failures"] = [measured.decisions, measured.failures]
+    result["floor: one durable row and one bare mail, ms"] = floor
+    for name, measured in (("hot", hot), ("cold", cold)):
+        result[f"{name} p95 / floor p95"] = round(float(spread(measured.seconds)["p95"]) / float(floor["p95"]), 1)
     return result
 
 
-def main() -> int:
-    """0 if the figures of the goals were reached."""
-    parser = argparse.ArgumentParser(prog="bench")
-    parser.add_argument("--changes", type=int, default=34, help="changes a measurement; three measured decisions each")
-    parser.add_argument("--store", choices=["sqlite", "postgresql", "both"], default="both")
-    parser.add_argument("--write", action="store_true", help="keep the figures in docs/")
-    chosen = parser.parse_args()
-    found: dict[str, Any] = {
-        "machine": {
-            "cores": os.cpu_count(), "python": platform.python_version(), "system": platform.system(),
-            "processor": _processor(), "at": datetime.now(UTC).isoformat(timespec="minutes"),
-        }
+def burst_part(ground: Ground) -> dict[str, Any]:
+    """30 changes hot and 6 parking at once."""
+    changes = ground.sizes.bursts * (burst.HOT + burst.PARKING)
+    with latency.sink() as box, latency.stack(ground.folder / "home", box.port, ground.database, 600) as system:
+        driver = latency.Driver(system, box)
+        found = burst.run(driver, latency.items_of(driver, changes), HOT_SECONDS, ground.sizes.bursts)
+    return {
+        "30 hot: decision to next mail, ms": spread(found.hot),
+        "6 parking: decision to next mail, ms": spread(found.parking),
+        "failures": found.failures,
+    }
+
+
+def large_part(ground: Ground) -> dict[str, Any]:
+    """One change over all items, decided stage by stage and sheet by sheet."""
+    result: dict[str, Any] = {"items, departments": [ground.sizes.items, ground.sizes.departments]}
+    for name, each in (("stage by stage, s", False), ("sheet by sheet, s", True)):
+        folder = ground.folder / ("each" if each else "whole")
+        files = folder / "files"
+        files.mkdir(parents=True)
+        with beside(ground.database, "each" if each else "whole") as url:
+            address = url or f"sqlite:///{folder}/large.db"
+            result[name] = large.run(address, files, ground.sizes.items, ground.sizes.departments, each=each)
+    return result
+
+
+def rounds_part(ground: Ground) -> dict[str, Any]:
+    """A step after many rounds beside a fresh one."""
+    return rounds.run(ground.url, ground.sizes.rounds)
+
+
+def waiting_part(ground: Ground) -> dict[str, Any]:
+    """Ten thousand waiting changes."""
+    with latency.sink() as box:
+        return waiting.run(ground.folder, box, ground.database, ground.sizes.waiting, ground.sizes.real)
+
+
+PARTS: dict[str, Callable[[Ground], dict[str, Any]]] = {
+    "latency": latency_part, "burst": burst_part, "large": large_part, "rounds": rounds_part, "waiting": waiting_part,
+}  # fmt: skip
+
+
+def machine() -> dict[str, Any]:
+    """What the figures were measured on."""
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    kilobytes = next(int(line.split()[1]) for line in lines if line.startswith("MemTotal"))
+    return {
+        "cores": os.cpu_count(), "memory, GB": round(kilobytes / 1e6), "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.release()}", "processor": _processor(),
     }  # fmt: skip
-    with postgres() as address, tempfile.TemporaryDirectory(prefix="shixiang-bench-") as name:
-        folder = Path(name)
-        for store, url in (("sqlite", ""), ("postgresql", address)):
-            if chosen.store not in (store, "both"):
-                continue
-            if url is None:
-                print("PostgreSQL does not answer: not measured", file=sys.stderr)
-                continue
-            own = folder / store
-            own.mkdir()
-            print(f"{store}: latency …", file=sys.stderr, flush=True)
-            found[store] = measure(own, url, chosen.changes, 30.0)
-            print(f"{store}: 3,600 items …", file=sys.stderr, flush=True)
-            files = own / "files"
-            files.mkdir()
-            if url:
-                with postgres_large(url) as other:
-                    found[store]["3,600 items, 50 departments, s"] = large.run(other, files)
-            else:
-                found[store]["3,600 items, 50 departments, s"] = large.run(f"sqlite:///{own}/large.db", files)
-    print(json.dumps(found, ensure_ascii=False, indent=2))
-    page = table(found)
-    print(page, file=sys.stderr)
-    if chosen.write:
-        (DOCS / "bench.json").write_text(json.dumps(found, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
-        (DOCS / "bench.md").write_text(page, encoding="utf-8")
-    return 0 if all(reached(found[store]) for store in ("sqlite", "postgresql") if store in found) else 1
-
-
-@contextmanager
-def postgres_large(url: str) -> Iterator[str]:
-    """A second empty database beside the first."""
-    parsed = make_url(url)
-    name = f"{parsed.database}_large"
-    engine = create_engine(make_url(SERVER), isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(text(f'create database "{name}"'))
-    try:
-        yield parsed.set(database=name).render_as_string(hide_password=False)
-    finally:
-        with engine.connect() as connection:
-            connection.execute(text(f'drop database if exists "{name}" with (force)'))
-        engine.dispose()
-
-
-def reached(result: dict[str, Any]) -> bool:
-    """The goals: hot p95 60 ms, cold p95 1 s, no failure, assessing 2 s, opening 3 s, the switch 1 s."""
-    big = result["3,600 items, 50 departments, s"]
-    return bool(
-        result["hot: decision to next mail, ms"]["p95"] <= 60
-        and result["cold: decision to next mail, ms"]["p95"] <= 1000
-        and result["hot: decisions, failures"][1] == result["cold: decisions, failures"][1] == 0
-        and big["assess"] <= 2
-        and big["open all sheets"] <= 3
-        and big["version switch alone"] <= 1
-    )
 
 
 def _processor() -> str:
@@ -180,42 +159,59 @@ def _processor() -> str:
     return platform.machine()
 
 
-def table(found: dict[str, Any]) -> str:
-    """The figures as a page."""
-    stores = [store for store in ("sqlite", "postgresql") if store in found]
-    machine = found["machine"]
-    lines = [
-        "# Measurements",
-        "",
-        f"Made by `make bench` on {machine['cores']} cores ({machine['processor']}), Python {machine['python']}, "
-        f"{machine['at']}; everything on one machine, sink and driver in other processes. Goals: hot p95 60 ms, cold p95 "
-        "1 s, assessing 2 s, opening all sheets 3 s, the version switch 1 s. The peer is one durable row and one bare mail "
-        "in the same run.",
-        "",
-        "| figure | " + " | ".join(stores) + " |",
-        "|---|" + "---|" * len(stores),
-    ]
-    names = list(dict.fromkeys(name for store in stores for name in found[store]))
-    for name in names:
-        values = [found[store].get(name) for store in stores]
-        if name.startswith("3,600"):
-            for key in dict.fromkeys(key for value in values if value for key in value):
-                lines.append(
-                    f"| 3,600 items: {key}, s | " + " | ".join(str((v or {}).get(key, "—")) for v in values) + " |"
-                )
+def measured(act: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """The figures of a part with when they were taken and how busy the machine was before."""
+    load, began = os.getloadavg()[0], time.monotonic()
+    at = datetime.now(UTC).isoformat(timespec="minutes")
+    found = act()
+    return {**found, "measured": {"at": at, "load before": round(load, 1), "took, s": round(time.monotonic() - began)}}
+
+
+def run_part(name: str, store: str, sizes: Sizes) -> dict[str, Any] | None:
+    """One part on one store; None where PostgreSQL does not answer."""
+    with tempfile.TemporaryDirectory(prefix=f"shixiang-bench-{name}-") as folder:
+        if store == "sqlite":
+            return measured(lambda: PARTS[name](Ground(sizes, Path(folder), "")))
+        with postgres(name) as url:
+            if url is None:
+                print("PostgreSQL does not answer: not measured", file=sys.stderr)
+                return None
+            return measured(lambda: PARTS[name](Ground(sizes, Path(folder), url)))
+
+
+def main() -> int:
+    """0 if every figure that was measured reaches its goal."""
+    parser = argparse.ArgumentParser(prog="bench", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument(
+        "parts", nargs="*", choices=[*PARTS, "peers", []], metavar="PART", help=", ".join([*PARTS, "peers"])
+    )
+    parser.add_argument("--store", choices=["sqlite", "postgresql", "both"], default="both")
+    parser.add_argument("--small", action="store_true", help="small sizes; never kept")
+    parser.add_argument("--write", action="store_true", help="keep the figures in docs/")
+    chosen = parser.parse_args()
+    sizes = SMALL if chosen.small else Sizes()
+    stores = ["sqlite", "postgresql"] if chosen.store == "both" else [chosen.store]
+    found: dict[str, Any] = {"machine": machine()}
+    for part in chosen.parts or [*PARTS, "peers"]:
+        if part == "peers":
+            print("peers …", file=sys.stderr, flush=True)
+            found["peers"] = measured(lambda: peers.run(sizes.cases, sizes.stock_cases))
             continue
-        lines.append(f"| {name} | " + " | ".join(_words(value) for value in values) + " |")
-    return "\n".join(lines) + "\n"
-
-
-def _words(value: Any) -> str:
-    if isinstance(value, dict) and "p95" in value:
-        return f"p50 {value['p50']}, p95 {value['p95']}, max {value['max']} (n={value['n']})"
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {part}" for key, part in value.items())
-    if isinstance(value, list):
-        return ", ".join(str(part) for part in value)
-    return "—" if value is None else str(value)
+        for store in stores:
+            print(f"{part}, {store} …", file=sys.stderr, flush=True)
+            result = run_part(part, store, sizes)
+            if result is not None:
+                found.setdefault(part, {})[store] = result
+                print(json.dumps(result, ensure_ascii=False), file=sys.stderr, flush=True)
+        if chosen.write and not chosen.small:
+            report.keep(found)
+    print(json.dumps(found, ensure_ascii=False, indent=2))
+    if chosen.write and not chosen.small:
+        report.keep(found)
+    missed = [line for line in report.goals(found) if line.reached is False]
+    for line in missed:
+        print(f"missed: {line.name} ({line.store}): {line.value}, goal {line.goal}", file=sys.stderr)
+    return 1 if missed and not chosen.small else 0
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ Hot: the change's leg still lives. Cold: its run has been Suspended for at least
 from __future__ import annotations
 
 import http.client
+import itertools
 import json
 import os
 import random
@@ -18,7 +19,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,13 +51,13 @@ class Sink:
                 self.mails.append(mail)
                 self.came.notify_all()
 
-    def after(self, start: int, change: str, at: float) -> dict[str, Any] | None:
-        """The first mail about a change since then, waited for."""
+    def after(self, start: int, change: str | None, at: float) -> dict[str, Any] | None:
+        """The first mail about a change (None: about none, as a sign-in is) since then, waited for."""
         end = time.monotonic() + MAIL_SECONDS
         with self.came:
             while True:
                 for mail in self.mails[start:]:
-                    if mail.get("change") == change and mail["at"] > at:
+                    if (mail.get("change") or None) == change and mail["at"] > at:
                         return mail
                 if not self.came.wait(max(0.0, end - time.monotonic())):
                     return None
@@ -127,7 +128,7 @@ def stack(home: Path, smtp: int, database: str, items: int) -> Iterator[Stack]:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
     portal = f"http://127.0.0.1:{ports['PORTAL']}"
     try:
-        end = time.monotonic() + 120
+        end = time.monotonic() + 300
         while True:
             try:
                 if httpx2.get(f"{portal}/healthz", timeout=5, trust_env=False).status_code == 200:
@@ -154,10 +155,18 @@ class Driver:
         issued = subprocess.run(command, env=system.environment, capture_output=True, text=True, check=True)
         self.token = json.loads(issued.stdout)["token"]
         self.http = httpx2.Client(base_url=system.portal, timeout=30, trust_env=False)
-        self.connection = http.client.HTTPConnection(self.host, timeout=30)
+        self._own = threading.local()
         self.links: dict[str, dict[str, str]] = {}
         self.runs: dict[str, str] = {}
-        self.requests = 0
+        self._requests = itertools.count(1)
+
+    @property
+    def connection(self) -> http.client.HTTPConnection:
+        """The connection of this thread."""
+        if not hasattr(self._own, "connection"):
+            self._own.connection = http.client.HTTPConnection(self.host, timeout=30)
+        made: http.client.HTTPConnection = self._own.connection
+        return made
 
     def post(self, path: str, body: dict[str, Any], headers: dict[str, str]) -> tuple[float, int, dict[str, Any]]:
         """One POST: the moment its last byte was sent, the status, the answer."""
@@ -177,9 +186,12 @@ class Driver:
 
     def start(self, code: str, name: str) -> tuple[str, float | None]:
         """Start a rename; its id and the seconds to its first mail."""
+        return self.start_change(code, {"title": f"更名 {code}", "reason": "测量", "effective_on": None, "items": [
+            {"target": {"kind": "item", "code": code}, "outcomes": ["rename"], "set": {"name": name}}]})  # fmt: skip
+
+    def start_change(self, code: str, params: dict[str, Any]) -> tuple[str, float | None]:
+        """Start an agency request; its id and the seconds to its first mail."""
         before = len(self.box.mails)
-        params = {"title": f"更名 {code}", "reason": "测量", "effective_on": None, "items": [
-            {"target": {"kind": "item", "code": code}, "outcomes": ["rename"], "set": {"name": name}}]}  # fmt: skip
         sent, status, answer = self.post(
             "/api/v1/changes",
             {"trigger": "agency_request", "params": params},
@@ -195,7 +207,9 @@ class Driver:
         """The newest link of each person in a change."""
         with self.box.came:
             return {
-                mail["to"]: mail["link"] for mail in self.box.mails if mail.get("change") == change and mail["link"]
+                mail["to"]: mail["link"]
+                for mail in self.box.mails
+                if (mail.get("change") or None) == change and mail["link"]
             }
 
     def open_tasks(self, change: str) -> list[tuple[str, dict[str, Any]]]:
@@ -208,9 +222,8 @@ class Driver:
 
     def decide(self, link: str, assignment: dict[str, Any]) -> tuple[float, int]:
         """Decide one task; the moment it was sent and the status."""
-        self.requests += 1
         verdict = {"draft": "submit", "approval": "approve"}.get(assignment["stage"], "pass")
-        body = {"request_id": f"bench-{os.getpid()}-{self.requests}", "decisions": [
+        body = {"request_id": f"bench-{os.getpid()}-{next(self._requests)}", "decisions": [
             {"assignment": assignment["id"], "revision": assignment["revision"], "verdict": verdict}]}  # fmt: skip
         sent, status, _ = self.post(link.removeprefix(self.system.portal), body, {})
         return sent, status
@@ -224,6 +237,19 @@ class Driver:
         from datetime import UTC, datetime
 
         return (datetime.now(UTC) - datetime.fromisoformat(state["timestamp"].replace("Z", "+00:00"))).total_seconds()
+
+
+def items_of(driver: Driver, count: int) -> list[dict[str, str]]:
+    """So many items of the sample office, with code and name."""
+    codes: list[str] = []
+    for page in range(1, 40):
+        found = re.findall(r'href="/i/(\d{12})"', driver.http.get(f"/items?type=01&page={page}").text)
+        fresh = [code for code in dict.fromkeys(found) if code not in codes]
+        codes += fresh
+        if not fresh or len(codes) >= count:
+            break
+    assert len(codes) >= count, f"the sample office has {len(codes)} of {count} items"
+    return [driver.http.get(f"/api/v1/items/{code}").json() for code in codes[:count]]
 
 
 def sent_nonce() -> str:
@@ -274,6 +300,17 @@ def step(driver: Driver, change: str, rounds: Rounds) -> bool:
         elif not last:
             time.sleep(random.uniform(*HOT_GAP))
     return True
+
+
+def tasks_of(driver: Driver, change: str, stages: Sequence[str]) -> dict[str, tuple[str, dict[str, Any]]]:
+    """Link and assignment of each of these stages, once all of them lie open."""
+    end = time.monotonic() + MAIL_SECONDS
+    while True:
+        found = {assignment["stage"]: (link, assignment) for link, assignment in driver.open_tasks(change)}
+        if all(stage in found for stage in stages):
+            return found
+        assert time.monotonic() < end, f"{stages} of {change} do not open: {list(found)}"
+        time.sleep(0.02)
 
 
 def hot(driver: Driver, items: list[dict[str, str]]) -> Rounds:

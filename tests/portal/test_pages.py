@@ -9,6 +9,7 @@ import pytest
 
 from models.actions.views import change_list, change_show
 from notifications.mailbox_files import store_mail
+from tests.bench.copies import copy_changes
 from tests.factories import LAW, NEW, OLD
 from tests.portal.conftest import Office
 from tests.portal.test_desk import drafting
@@ -105,6 +106,20 @@ def test_the_board_filters_by_trigger_department_person_lateness_stage_and_words
     office.sign_in()
     drafting(office)
     assert ("餐饮服务管理条例2026修订" in office.client.get(f"/board?{query}").text) is shown
+
+
+def test_a_long_board_comes_in_pages_with_counts_over_all_of_them(office: Office) -> None:
+    drafting(office)
+    copy_changes(office.story.db, [office.story.change_id], 120)
+    office.sign_in()
+    pages = [office.client.get(f"/board?page={n}", headers={"Accept": "application/json"}).json() for n in (1, 2, 3)]
+    assert [len(page["rows"]) for page in pages] == [50, 50, 20]
+    assert len({row["id"] for page in pages for row in page["rows"]}) == 120
+    assert {(page["fitting"], page["total"], page["pages"]) for page in pages} == {(120, 120, 3)}
+    text = office.client.get("/board?trigger=law_change&person=p-he&page=2").text
+    assert "共 120 件" in text and "<b>120</b>" in text
+    assert "trigger=law_change&amp;department=&amp;person=p-he" in text and "page=3" in text
+    assert "没有符合条件的变更" in office.client.get("/board?q=没有的").text
 
 
 def test_a_late_change_is_late_in_words_on_board_and_page(office: Office) -> None:

@@ -1,0 +1,174 @@
+"""The case in stock Prefect, default settings: server on SQLite, a process worker, suspend and resume with input.
+
+Run with the product's own interpreter. Each decision costs seconds, so there are few cases; all of them wait at once, are
+then decided one after another for the latency (half of them), and all at once for the throughput.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx2
+from stock_flow import STEPS
+
+HERE = Path(__file__).parent
+DEPLOY = """
+import sys
+sys.path.insert(0, {here!r})
+from prefect import flow
+flow.from_source(source={here!r}, entrypoint="stock_flow.py:approval").deploy(name="case", work_pool_name="stock")
+"""
+
+
+class Stock:
+    """A running server and worker."""
+
+    def __init__(self, home: Path) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = int(free.getsockname()[1])
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(("PREFECT_", "SHIXIANG_"))}
+        self.environment = {
+            **kept, "PREFECT_HOME": str(home), "PREFECT_API_URL": f"http://127.0.0.1:{self.port}/api",
+            "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1", "PREFECT_CLI_PROMPT": "false",
+        }  # fmt: skip
+        self.log = (home / "log").open("wb")
+        self.parts = [self.started("server", "start", "--host", "127.0.0.1", "--port", str(self.port))]
+        self.http = httpx2.Client(base_url=f"{self.environment['PREFECT_API_URL']}/", timeout=60, trust_env=False)
+        self.until(self.healthy, 240)
+        self.done("work-pool", "create", "stock", "--type", "process")
+        subprocess.run(
+            [sys.executable, "-c", DEPLOY.format(here=str(HERE))], env=self.environment, check=True,
+            stdout=self.log, stderr=self.log, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        self.parts.append(self.started("worker", "start", "--pool", "stock"))
+        self.deployment = self.http.get("deployments/name/approval/case").json()["id"]
+
+    def started(self, *words: str) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "prefect", *words]
+        return subprocess.Popen(
+            command, env=self.environment, stdout=self.log, stderr=self.log, stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )  # fmt: skip
+
+    def done(self, *words: str) -> None:
+        assert self.started(*words).wait(120) == 0, words
+
+    def healthy(self) -> bool:
+        try:
+            return bool(self.http.get("health").status_code == 200)
+        except httpx2.HTTPError:
+            return False
+
+    @staticmethod
+    def until(found: Any, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while not found():
+            assert time.monotonic() < end, "stock Prefect does not get on"
+            time.sleep(0.1)
+
+    def call(self, path: str, body: dict[str, Any] | None = None) -> Any:
+        """One call, again on 503 as Prefect's own client does."""
+        for _ in range(8):
+            answer = self.http.get(path) if body is None else self.http.post(path, json=body)
+            if answer.status_code != 503:
+                return answer.raise_for_status().json()
+            time.sleep(0.5)
+        raise RuntimeError(f"{path} answers 503")
+
+    def start(self, number: int) -> str:
+        run: str = self.call(f"deployments/{self.deployment}/create_flow_run", {"parameters": {"number": number}})["id"]
+        return run
+
+    def state(self, run: str) -> tuple[str, str]:
+        state = self.call(f"flow_runs/{run}")["state"]
+        return str(state["type"]), str((state["state_details"] or {}).get("pause_key") or "")
+
+    def waits(self, run: str, stage: str) -> None:
+        self.until(lambda: self.state(run) == ("PAUSED", stage), 240)
+
+    def decide(self, run: str, number: int) -> float:
+        """One decision; seconds until the next step waits (or the run is over)."""
+        began = time.perf_counter()
+        answer = self.call(f"flow_runs/{run}/resume", {"run_input": {"verdict": "pass"}})
+        assert answer["status"] == "ACCEPT", answer
+        if number + 1 < len(STEPS):
+            self.waits(run, STEPS[number + 1])
+        else:
+            self.until(lambda: self.state(run)[0] == "COMPLETED", 240)
+        return time.perf_counter() - began
+
+    def carry(self, run: str) -> list[float]:
+        return [self.decide(run, number) for number in range(len(STEPS))][:-1]
+
+    def memory(self) -> float:
+        """Resident memory of everything in the sessions of server and worker, in MB."""
+        total, sessions = 0, {part.pid for part in self.parts}
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                try:
+                    fields = (entry / "stat").read_text().rsplit(")", 1)[1].split()
+                    pages = int((entry / "statm").read_text().split()[1])
+                except (OSError, IndexError):
+                    continue
+                total += pages if int(fields[3]) in sessions else 0
+        return total * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+    def stop(self) -> None:
+        for part in reversed(self.parts):
+            os.killpg(part.pid, signal.SIGTERM)
+            try:
+                part.wait(20)
+            except subprocess.TimeoutExpired:
+                os.killpg(part.pid, signal.SIGKILL)
+                part.wait()
+        self.log.close()
+
+
+def main() -> None:
+    cases = int(sys.argv[1])
+    import prefect
+
+    with tempfile.TemporaryDirectory(prefix="stock-prefect-") as name:
+        stock = Stock(Path(name))
+        try:
+            before, started, runs = stock.memory(), [], []
+            for number in range(cases):
+                began = time.perf_counter()
+                runs.append(stock.start(number))
+                stock.waits(runs[-1], STEPS[0])
+                started.append(time.perf_counter() - began)
+            time.sleep(3)
+            held = stock.memory()
+            half = max(1, cases // 2)
+            seconds = [value for run in runs[:half] for value in stock.carry(run)]
+            began = time.perf_counter()
+            with ThreadPoolExecutor(8) as pool:
+                list(pool.map(stock.carry, runs[half:]))
+            rate = round(5 * len(runs[half:]) / (time.perf_counter() - began), 2) if runs[half:] else None
+        finally:
+            stock.stop()
+    print(
+        json.dumps(
+            {
+                "name": "stock Prefect, process worker, SQLite", "version": prefect.__version__, "cases": cases,
+                "start, s": started, "decision to next step, s": seconds, "decisions a second": rate,
+                "memory of the process, MB": round(held, 1),
+                "memory a waiting case, kB": round(max(0.0, held - before) * 1000 / cases, 1),
+            }
+        ),
+        flush=True,
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
