@@ -29,8 +29,9 @@ check: $(VENV)/.installed
 demo: $(VENV)/.installed
 	$(BIN)/python -m deployments.demo
 
+# PART="latency burst large rounds waiting peers": some of it; all of it takes about an hour. KEEP=1 keeps it in docs/.
 bench: $(VENV)/.installed
-	$(BIN)/python -m tests.bench
+	$(BIN)/python -m tests.bench $(PART) $(if $(KEEP),--write)
 
 texts: $(VENV)/.installed
 	$(BIN)/python -m portal.texts

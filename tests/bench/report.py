@@ -171,7 +171,7 @@ Measured is what a person feels: from the last byte of his decision to the last 
 - machine: {cores} cores ({processor}), {memory} GB, {system}, Python {python}
 - again: `make bench` (all, about an hour), or a part: `make bench PART=large`, `make bench PART="rounds waiting"`;
   parts are `latency` `burst` `large` `rounds` `waiting` `peers`, each at most ten minutes a store;
-  `python -m tests.bench --small` shows in some minutes that all of it runs. Only `--write` keeps figures.
+  `KEEP=1` keeps the figures here. `python -m tests.bench --small` shows in some minutes that all of it runs.
 - PostgreSQL is taken from `SHIXIANG_TEST_POSTGRES`; without one those columns stay empty.
 - how busy the machine was before a part is kept with its figures: above 1 on two cores, do not trust small differences.
 """
