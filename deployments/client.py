@@ -7,8 +7,9 @@ A wake is only a wake: an early or a doubled one is harmless, a lost one is made
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol
 
 import httpx2
@@ -41,11 +42,22 @@ class RunState:
 
     type: str
     name: str
+    since: datetime | None = None
 
     @property
     def final(self) -> bool:
         """Whether the run is over for good."""
         return self.type in FINAL
+
+
+def _state(run: Mapping[str, Any]) -> RunState:
+    state = run.get("state") or {}
+    since = state.get("timestamp")
+    return RunState(
+        str(state.get("type") or "SCHEDULED"),
+        str(state.get("name") or "Scheduled"),
+        None if since is None else datetime.fromisoformat(str(since)),
+    )
 
 
 class PrefectClient:
@@ -62,7 +74,8 @@ class PrefectClient:
         """Create the run of an attempt; the same attempt gives the same run. Returns its id."""
         deployment = self._json("GET", f"deployments/name/{trigger}/change")
         if deployment is None:
-            raise Unusable("prefect_away", f"流程引擎中还没有部署“{trigger}”，部署补上后自动开始，不必重复提交。")
+            sentence = f"流程引擎中还没有部署“{trigger}”，部署补上后自动开始，不必重复提交。"
+            raise Unusable("prefect_away", sentence, deployment=trigger)
         body = {
             "parameters": {"change_id": change_id, "attempt": attempt},
             "idempotency_key": f"{change_id}:{attempt}",
@@ -79,8 +92,22 @@ class PrefectClient:
         run = self._json("GET", f"flow_runs/{flow_run_id}")
         if run is None:
             return None
-        state = run.get("state") or {}
-        return RunState(str(state.get("type") or "SCHEDULED"), str(state.get("name") or "Scheduled"))
+        return _state(run)
+
+    def awake(self, flow_run_ids: Sequence[str]) -> dict[str, RunState | None]:
+        """Those of these runs (at most 200) that do not sleep, with their state; None for one Prefect does not know."""
+        if not flow_run_ids:
+            return {}
+        wanted = {"id": {"any_": list(flow_run_ids)}}
+        asleep = {**wanted, "state": {"type": {"not_any_": ["PAUSED"]}}}
+        runs: Any = self._json("POST", "flow_runs/filter", {"flow_runs": asleep, "limit": 200})
+        found: dict[str, RunState | None] = {str(run["id"]): _state(run) for run in runs or []}
+        there_are: Any = self._json("POST", "flow_runs/count", {"flow_runs": wanted})
+        if there_are != len(flow_run_ids):
+            known: Any = self._json("POST", "flow_runs/filter", {"flow_runs": wanted, "limit": 200})
+            there = {str(run["id"]) for run in known or []}
+            found |= {run: None for run in flow_run_ids if run not in there}
+        return found
 
     def unfinished(self, flow_run_ids: Sequence[str]) -> int:
         """How many of these runs exist and are not over for good."""
@@ -119,6 +146,11 @@ class PrefectClient:
         answer = self._json("POST", f"flow_runs/{flow_run_id}/set_state", RESUMING)
         return answer is not None and answer.get("status") == "ACCEPT"
 
+    def cancel(self, flow_run_id: str, message: str) -> None:
+        """End a run for good, with a sentence."""
+        state = {"type": "CANCELLED", "name": "Cancelled", "message": message}
+        self._json("POST", f"flow_runs/{flow_run_id}/set_state", {"state": state, "force": True})
+
     def display(self, flow_run_id: str, key: str, name: str, tags: Sequence[str], description: str, page: str) -> None:
         """Name and tags of a run and its one page: made once a run, then updated in place."""
         self._json("PATCH", f"flow_runs/{flow_run_id}", {"name": name, "tags": list(tags)})
@@ -152,6 +184,29 @@ class PrefectClient:
     def missing_deployments(self, names: Sequence[tuple[str, str]]) -> list[str]:
         """Which of these (flow, deployment) do not exist, as `flow/deployment`."""
         return [f"{f}/{d}" for f, d in names if self._json("GET", f"deployments/name/{f}/{d}") is None]
+
+    def switched_off(self, pool: str, watch: str) -> list[tuple[str, str]]:
+        """What an operator has switched off, of (`pool` | `queue` | `watch`, its name)."""
+        found: list[tuple[str, str]] = []
+        if (self._json("GET", f"work_pools/{pool}") or {}).get("is_paused"):
+            found.append(("pool", pool))
+        queues: Any = self._json("POST", f"work_pools/{pool}/queues/filter", {}) or []
+        found += [("queue", str(queue["name"])) for queue in queues if queue["is_paused"]]
+        clock = self._json("GET", f"deployments/name/{watch}")
+        if clock is not None and (clock["paused"] or not any(one["active"] for one in clock["schedules"])):
+            found.append(("watch", watch))
+        return found
+
+    def waiting_to_start(self, deployments: Sequence[str], before: datetime) -> int:
+        """How many runs of these deployments were to start before a moment and nobody has begun with (at most 200)."""
+        wanted = {
+            "flow_runs": {"state": {"type": {"any_": ["SCHEDULED", "PENDING"]}}},
+            "deployments": {"name": {"any_": list(deployments)}},
+            "sort": "EXPECTED_START_TIME_ASC",
+            "limit": 200,
+        }
+        runs: Any = self._json("POST", "flow_runs/filter", wanted) or []
+        return sum(1 for run in runs if (since := _state(run).since) is not None and since < before)
 
     def close(self) -> None:
         """Give the connections back."""

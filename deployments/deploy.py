@@ -56,6 +56,7 @@ async def apply(watch_seconds: int) -> None:
                 parameter_openapi_schema=form(model, "平时请在门户发起；这里供门户不能使用时应急。"),
                 enforce_parameter_schema=True,
             )
+        active = await _watch_is_on(client)
         await client.create_deployment(
             flow_id=await client.create_flow(watch),
             name="watch",
@@ -66,10 +67,19 @@ async def apply(watch_seconds: int) -> None:
             entrypoint="flows/watch.py:watch",
             schedules=[
                 DeploymentScheduleCreate(
-                    schedule=IntervalSchedule(interval=timedelta(seconds=watch_seconds)), slug="watch"
+                    schedule=IntervalSchedule(interval=timedelta(seconds=watch_seconds)), slug="watch", active=active
                 )
             ],
         )
+
+
+async def _watch_is_on(client: PrefectClient) -> bool:
+    """What an operator switched off stays off: making a deployment again would switch its schedule on."""
+    try:
+        there = await client.read_deployment_by_name("watch/watch")
+    except ObjectNotFound:
+        return True
+    return all(schedule.active for schedule in there.schedules)
 
 
 async def _pool(client: PrefectClient) -> None:

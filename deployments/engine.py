@@ -6,6 +6,7 @@ Several may run; each takes what Prefect hands it, and a dead one's work is take
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
 import os
@@ -107,10 +108,16 @@ class Engine:
         if loop is not None and worker is not None and not loop.is_closed():
             loop.call_soon_threadsafe(worker.poll_soon)
 
+    def deploy_soon(self) -> None:
+        """Have pool, flows and deployments made again at once; from any thread."""
+        loop = self._loop
+        if loop is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(self._wanted.set)
+
     def run(self) -> None:
         """Run until SIGTERM or SIGINT."""
         from deployments.prefect_private import switch_observer_off, unfit
-        from deployments.pulse import Pulse
+        from deployments.pulse import ROUND_SECONDS, Pulse
         from tasks.hot import HotRegistry
         from tasks.wiring import Office, open_office
 
@@ -127,13 +134,15 @@ class Engine:
             deliver=self.deliverer.hand,
             hot=hot,
         )
-        pulse = Pulse(office, self.client, self.poll_soon)
+        pulse = Pulse(office, self.client, self.poll_soon, self.deploy_soon)
         office.heal, office.display = pulse.compare, self.client.display
         open_office(office)
+        verbs.bury_engines(self.db, host=socket.gethostname(), gone=_gone)
         self._beat()
         self.deliverer.start()
         self._thread("heartbeat", HEARTBEAT_SECONDS, self._beat)
         self._thread("pulse", 0.5, pulse.beat)
+        self._thread("round", ROUND_SECONDS, pulse.look_round)
         self._thread("hot", HOT_LOOK_SECONDS, lambda: self._look(hot.waiting(), hot.nudge))
         self._thread("memory", MEMORY_LOOK_SECONDS, lambda: self._look_at_memory(office))
         threading.Thread(target=self._listen, args=(hot.nudge,), name="nudges", daemon=True).start()
@@ -175,7 +184,9 @@ class Engine:
                 continue
             except OSError:
                 return
-            if not hot_nudge(change_id):
+            if change_id == nudge.DEPLOY:
+                self.deploy_soon()
+            elif not hot_nudge(change_id):
                 self.poll_soon()
 
     def _look_at_memory(self, office: Office) -> None:
@@ -194,7 +205,7 @@ class Engine:
         """The worker until the end; a fresh one where Prefect was away for longer than it bears."""
         stop = self._stop = asyncio.Event()
         self._loop = asyncio.get_running_loop()
-        self._deployed = asyncio.Event()
+        self._deployed, self._wanted = asyncio.Event(), asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, stop.set)
         working = asyncio.create_task(self._workers())
@@ -245,7 +256,14 @@ class Engine:
             except Exception as error:
                 _log.warning("部署未更新（%s），稍后再试。", type(error).__name__)
                 seconds = min(seconds * 2 + 1, 10.0)
-            await asyncio.sleep(seconds)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wanted.wait(), seconds)
+            self._wanted.clear()
+
+
+def _gone(pid: int) -> bool:
+    """Whether an engine's process is no more; a number given again is at most our own."""
+    return pid == os.getpid() or not Path(f"/proc/{pid}").exists()
 
 
 def main() -> None:

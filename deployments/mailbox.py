@@ -23,7 +23,10 @@ class Keeper:
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
         """Called with the whole mail after the final dot."""
         content = envelope.content
-        store_mail(self.folder, content if isinstance(content, bytes) else content.encode())
+        try:
+            store_mail(self.folder, content if isinstance(content, bytes) else content.encode())
+        except OSError as error:  # a full disk is no reason to refuse a mail for good
+            return f"452 4.3.1 {type(error).__name__}"
         return "250 OK"
 
 

@@ -10,6 +10,8 @@ import os
 import socket
 from pathlib import Path
 
+#: Instead of a change: make pool, flows and deployments again at once.
+DEPLOY = "deployments"
 #: The kernel takes 107 bytes for the address of a Unix socket; a longer one is reached through its directory.
 _LONGEST_ADDRESS = 100
 _LONGEST_NUDGE = 512

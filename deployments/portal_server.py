@@ -29,6 +29,7 @@ def main() -> None:
         start=runs.start,
         wake=runs.wake,
         missing=runs.missing,
+        operations=runs,
     )
     # What is loaded by now stays: the collector need not walk through it while somebody waits for an answer.
     gc.collect()

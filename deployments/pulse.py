@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 
-from deployments.client import PrefectClient
+from deployments.client import PrefectClient, RunState
 from models import clock
 from models.actions import engine, starting
 from models.domain.errors import Refusal, Unusable
@@ -23,18 +23,32 @@ INTERVAL = 0.5
 FIRST_PAUSE, LONGEST_PAUSE = 2.0, 300.0
 #: A Prefect server on two cores carries about this many starts of runs a second.
 A_TICK = 2
-#: A run that is RUNNING this long though its change has work is carried by nobody.
-SILENT_SECONDS = 15.0
+#: A run that is PENDING or RUNNING this long though its change has work is carried by nobody.
+SILENT_SECONDS = 12.0
+#: So long where the engine of its last leg is dead, or is this one and knows no such leg.
+DEAD_SECONDS = 1.5
+#: So often, and so many changes at a time, their runs are compared: what is pressed in Prefect's pages is seen.
+ROUND_SECONDS, A_ROUND = 20.0, 100
+_ASLEEP = RunState("PAUSED", "Suspended")
 _log = logging.getLogger("shixiang.pulse")
 
 
 class Pulse:
     """Wakes and heals. `poll` asks the worker to look for runs at once."""
 
-    def __init__(self, office: Office, client: PrefectClient, poll: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        office: Office,
+        client: PrefectClient,
+        poll: Callable[[], None],
+        deploy: Callable[[], None] = lambda: None,
+    ) -> None:
         self.office, self.db, self.hot = office, office.db, office.hot
-        self.client, self.poll = client, poll
+        self.client, self.poll, self.deploy = client, poll, deploy
+        self._place = ""
         self._tries: dict[str, tuple[float, float]] = {}
+        #: The same for new attempts: a flow that fails at once must not make hundreds of runs.
+        self._attempts: dict[str, tuple[float, float]] = {}
         self._running: dict[str, tuple[str, float]] = {}
         self._lock = threading.Lock()
 
@@ -53,8 +67,13 @@ class Pulse:
                 continue
             try:
                 done += int(self.heal(wake, orphan=orphan))
-            except Unusable:
-                return done  # Prefect is away: everything else would wait for it too
+            except Unusable as refusal:
+                if refusal.details.get("deployment"):
+                    self.deploy()  # somebody has deleted it
+                elif not self.client.healthy():
+                    # Everything else would wait for it too; and nobody waits longer because it was away.
+                    self._forget_try(wake.change_id)
+                    return done
             except Refusal as refusal:
                 _log.warning("变更 %s：%s", wake.change_id, refusal.message)
         if done:
@@ -69,6 +88,8 @@ class Pulse:
             return False
         state = self.client.state(wake.flow_run_id)
         if state is None or state.final:
+            if self._wait(wake.change_id, self._attempts):
+                return False
             why = "原运行已不在" if state is None else f"原运行已结束（{state.name}）"
             attempt = engine.new_attempt(
                 self.db, change_id=wake.change_id, attempt=wake.attempt, why=why, now=clock.now()
@@ -79,6 +100,7 @@ class Pulse:
             return self.client.reschedule(wake.flow_run_id)
         if state.type in {"RUNNING", "PENDING"} and (orphan or self._silent(wake, state.type)):
             _log.warning("变更 %s 的运行无人承办，重新排队。", wake.change_id)
+            self._running.pop(wake.change_id, None)
             return self.client.reschedule(wake.flow_run_id)
         return False
 
@@ -92,6 +114,20 @@ class Pulse:
         if len(runs) == len(wakes) and self.client.unfinished(runs) == len(runs):
             return 0
         return sum(1 for wake in wakes if self._compare(wake))
+
+    def look_round(self) -> int:
+        """Compare the runs of the next open changes: those that are gone or over get a new one. Returns how many."""
+        turn = engine.open_changes(self.db, after=self._place, limit=A_ROUND)
+        self._place = turn[-1].change_id if len(turn) == A_ROUND else ""
+        awake = self.client.awake([wake.flow_run_id for wake in turn if wake.flow_run_id is not None])
+        done = 0
+        for wake in turn:
+            state = awake.get(wake.flow_run_id or "", _ASLEEP)
+            if state is None or state.final:
+                done += int(self._compare(wake))
+        if done:
+            self.poll()
+        return done
 
     def _compare(self, wake: Wake) -> bool:
         if wake.flow_run_id is not None:
@@ -109,22 +145,35 @@ class Pulse:
 
     def _silent(self, wake: Wake, state: str) -> bool:
         """Whether this run was seen in this state, with work waiting, for longer than any pass takes."""
+        limit = SILENT_SECONDS if state == "PENDING" or self._carried(wake) else DEAD_SECONDS
         known = self._running.get(wake.change_id)
         mark = f"{wake.flow_run_id}:{state}:{wake.attempt}"
         if known is None or known[0] != mark:
             self._running[wake.change_id] = (mark, time.monotonic())
             return False
-        return time.monotonic() - known[1] > SILENT_SECONDS
+        return time.monotonic() - known[1] > limit
 
-    def _wait(self, change_id: str) -> bool:
+    def _carried(self, wake: Wake) -> bool:
+        """Whether the engine of the last leg may still be at it."""
+        if wake.leg_engine == self.office.engine_id:
+            return self.office.alive(wake.change_id)
+        return wake.leg_engine is not None and engine.engine_alive(self.db, now=clock.now(), engine_id=wake.leg_engine)
+
+    def _wait(self, change_id: str, tries: dict[str, tuple[float, float]] | None = None) -> bool:
         """Whether this change was tried a moment ago; notes the try if not."""
-        now = time.monotonic()
+        tries, now = self._tries if tries is None else tries, time.monotonic()
         with self._lock:
-            until, pause = self._tries.get(change_id, (0.0, FIRST_PAUSE))
+            until, pause = tries.get(change_id, (0.0, FIRST_PAUSE))
             if now < until:
                 return True
-            self._tries[change_id] = (now + pause, min(pause * 2, LONGEST_PAUSE))
+            if now > until + LONGEST_PAUSE:
+                pause = FIRST_PAUSE
+            tries[change_id] = (now + pause, min(pause * 2, LONGEST_PAUSE))
         return False
+
+    def _forget_try(self, change_id: str) -> None:
+        with self._lock:
+            self._tries.pop(change_id, None)
 
     def _forget(self, found: Iterable[str]) -> None:
         """A change that was settled starts afresh, a while after its pause is over."""

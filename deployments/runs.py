@@ -4,29 +4,43 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 
 from deployments import nudge
-from deployments.client import PrefectClient
+from deployments.client import PrefectClient, RunState
 from deployments.prefect_server import api_url
 from models import clock
 from models.actions import engine, starting
 from models.domain.errors import Refusal
 from models.settings import Settings
 from models.store.database import Database
+from portal.state import GONE, Alarm
 
 #: Every deployment a trigger or the clock needs.
 DEPLOYMENTS = (("law_change", "change"), ("agency_request", "change"), ("watch", "watch"))
+#: The pool the engine takes its runs from, and the deployment of office time.
+POOL, WATCH = "shixiang", "watch/watch"
 #: Wakes under way at once; above that the engine's pulse wakes the changes.
 WAKES = 64
+#: A run that waits longer than this to be begun waits for something an operator must see (seconds).
+LATE_SECONDS = 120.0
+#: Office time was not kept when so many turns of it are missing.
+MISSED_TURNS = 3
+#: How long an answer about alarms is good (seconds): every page of the board asks.
+ALARMS_SECONDS = 5.0
 _log = logging.getLogger("shixiang.runs")
 
 
 class Runs:
     """Starts and wakes the runs of changes; never raises where Prefect is away: the pulse does it later."""
 
-    def __init__(self, db: Database, settings: Settings) -> None:
-        self.db, self.home = db, settings.home_path
+    def __init__(self, db: Database, settings: Settings, *, late_seconds: float = LATE_SECONDS) -> None:
+        self.db, self.settings, self.home = db, settings, settings.home_path
+        self.late = timedelta(seconds=late_seconds)
+        self._alarms: tuple[float, list[Alarm]] = (-ALARMS_SECONDS, [])
         self.client = PrefectClient(api_url(settings))
         self._hasty = PrefectClient(api_url(settings), timeout=2.0, patience=0.3)
         self._pool = ThreadPoolExecutor(8, thread_name_prefix="wake")
@@ -83,3 +97,45 @@ class Runs:
             except Refusal:
                 found.append("prefect")
         return found
+
+    def alarms(self) -> list[Alarm]:
+        """What an operator has switched off or must look at. Empty where Prefect is away: `missing` says so."""
+        at, known = self._alarms
+        if time.monotonic() - at < ALARMS_SECONDS:
+            return known
+        try:
+            found = [Alarm(kind, {"name": name}) for kind, name in self._hasty.switched_off(POOL, WATCH)]
+            waiting = self._hasty.waiting_to_start(["change"], datetime.now(UTC) - self.late)
+        except Refusal:
+            return []
+        if waiting:
+            minutes = int(self.late.total_seconds() // 60)
+            found.append(Alarm("waiting", {"n": waiting, "minutes": minutes, "name": POOL}))
+        last = engine.last_sweep(self.db)
+        turns = timedelta(seconds=self.settings.watch_seconds) * MISSED_TURNS
+        if last is not None and clock.now() - last > turns:
+            minutes = int((clock.now() - last).total_seconds() // 60)
+            found.append(Alarm("sweep", {"minutes": minutes, "name": WATCH}))
+        self._alarms = (time.monotonic(), found)
+        return found
+
+    def run_states(self, flow_run_ids: Sequence[str]) -> dict[str, tuple[str, bool]] | None:
+        """Of each run (at most 200) its state's name, and whether it is over or gone; None where Prefect is away."""
+        try:
+            awake = self._hasty.awake(flow_run_ids)
+        except Refusal:
+            return None
+        asleep = RunState("PAUSED", "Suspended")
+        states = {run: awake.get(run, asleep) for run in flow_run_ids}
+        return {run: (GONE, True) if s is None else (s.name, s.final) for run, s in states.items()}
+
+    def retire(self, flow_run_id: str) -> None:
+        """End a run that another has taken over from, so that nobody waits for it in Prefect's pages."""
+        try:
+            self._hasty.cancel(flow_run_id, "已由新的运行接替。")
+        except Refusal as refusal:  # it ends with a sentence when somebody resumes it
+            _log.warning("运行 %s 未能结束：%s", flow_run_id, refusal.message)
+
+    def deploy(self) -> bool:
+        """Have the engine make pool, flows and deployments again now. False where no engine listens."""
+        return nudge.nudge(self.home, nudge.DEPLOY)

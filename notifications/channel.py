@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from email.utils import parseaddr
 from typing import Literal
@@ -14,7 +16,9 @@ import apprise
 
 from notifications.apprise_private import keep_tls_contexts
 
-_SERVER_SAYS = re.compile(r"\b(?P<code>[245]\d\d)\b")
+#: As smtplib writes an answer of the server: `(550, b'no such user')`; digits in an address are none.
+_SERVER_SAYS = re.compile(r"\((?P<code>[45]\d\d), b")
+_NOT_REACHED = "Connection error"
 _LOGGER = logging.getLogger("apprise")
 log = logging.getLogger("shixiang.channel")
 TIMEOUT_SECONDS = 5
@@ -22,10 +26,16 @@ TIMEOUT_SECONDS = 5
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one mail: accepted, to be tried again, or never to arrive."""
+    """What became of one mail: accepted, to be tried again, or never to arrive.
+
+    `away` where the server did not answer: nothing is known about this mail. `doubtful` where it may have arrived all the
+    same: the answer to its last byte never came.
+    """
 
     kind: Literal["accepted", "temporary", "permanent"]
     error: str = ""
+    away: bool = False
+    doubtful: bool = False
 
 
 def sendable(address: str | None) -> bool:
@@ -41,14 +51,36 @@ def sendable(address: str | None) -> bool:
 
 
 class _Said(logging.Handler):
-    """Keeps what apprise logs while one mail is sent: it answers with True or False alone."""
+    """Keeps what apprise logs while a thread sends a mail: it answers with True or False alone."""
 
     def __init__(self) -> None:
         super().__init__(logging.DEBUG)
-        self.lines: list[str] = []
+        self._lines: dict[int, list[str]] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.lines.append(record.getMessage())
+        lines = self._lines.get(threading.get_ident())
+        if lines is not None:
+            lines.append(record.getMessage())
+
+    @contextmanager
+    def listening(self) -> Iterator[list[str]]:
+        """The lines of this thread alone: others send at the same moment."""
+        mine = self._lines[threading.get_ident()] = []
+        try:
+            yield mine
+        finally:
+            del self._lines[threading.get_ident()]
+
+
+_SAID = _Said()
+
+
+def _listen() -> None:
+    """Hear what apprise says down to the server's own words; they name addresses and go into no log of ours."""
+    if _SAID not in _LOGGER.handlers:
+        _LOGGER.addHandler(_SAID)
+        _LOGGER.setLevel(logging.DEBUG)
+        _LOGGER.propagate = False
 
 
 class MailChannel:
@@ -58,6 +90,7 @@ class MailChannel:
 
     def __init__(self, mail_url: str) -> None:
         self.url = mail_url
+        _listen()
 
     def warm(self) -> None:
         """Load the plugins now, not with the first mail, and keep the TLS contexts."""
@@ -74,13 +107,9 @@ class MailChannel:
         server = apprise.Apprise()  # a new one for every mail: a used one sleeps before the next
         if not server.add(self._address(to, headers, reply_to)):
             return Outcome("permanent", "邮件通道的地址不可用")
-        said = _Said()
-        _LOGGER.addHandler(said)
-        try:
+        with _SAID.listening() as lines:
             done = server.notify(title=subject, body=body, body_format=apprise.NotifyFormat.TEXT)
-        finally:
-            _LOGGER.removeHandler(said)
-        return Outcome("accepted") if done else _judge(said.lines)
+        return Outcome("accepted") if done else _judge(lines)
 
     def _address(self, to: str, headers: Mapping[str, str], reply_to: str | None) -> str:
         parts = [f"to={quote(to, safe='@')}", "format=text", f"cto={TIMEOUT_SECONDS}", f"rto={TIMEOUT_SECONDS}"]
@@ -91,9 +120,11 @@ class MailChannel:
 
 
 def _judge(lines: list[str]) -> Outcome:
-    """A 5xx answer of the server is final; anything else is tried again."""
+    """A 5xx answer to this mail is final. A server that is not reached, lets nobody in or falls silent says nothing about it."""
     text = " ".join(lines)[-400:]
+    if any(line.startswith(_NOT_REACHED) for line in lines):
+        return Outcome("temporary", text, away=True)
     codes = [match["code"] for match in _SERVER_SAYS.finditer(text)]
-    if any(code.startswith("5") for code in codes) and not any(code.startswith("4") for code in codes):
-        return Outcome("permanent", text)
-    return Outcome("temporary", text or "邮件服务器没有回答")
+    if not codes:
+        return Outcome("temporary", text or "邮件服务器没有回答", away=True, doubtful=True)
+    return Outcome("permanent" if all(code.startswith("5") for code in codes) else "temporary", text)

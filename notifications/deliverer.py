@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ LAST_TRY = timedelta(hours=48)
 MOST_TRIES = 60
 #: Longer than a mail takes whose server hangs: whoever is still sending after this is taken for dead.
 LEASE_SECONDS = 25.0
+#: A server that does not answer is asked again this soon: when it is back, what waited leaves within this time.
+AWAY_PAUSE = timedelta(seconds=15)
 BREAK_AFTER = 5
 BREAK_SECONDS = 10.0
 
@@ -51,7 +54,8 @@ class Outbox(Protocol):
 
     def claim(self, now: datetime, limit: int, lease_seconds: float, *, sure: bool = False) -> list[Any]: ...
     def accepted(self, notice_id: str, at: datetime) -> None: ...
-    def retry(self, notice_id: str, next_at: datetime, error: str) -> None: ...
+    def retry(self, notice_id: str, next_at: datetime, error: str, *, doubtful: bool = False) -> None: ...
+    def renew(self, notice_ids: Sequence[str], until: datetime) -> None: ...
     def undeliverable(self, notice_id: str, error: str, at: datetime | None = None, subject: str = "") -> None: ...
 
 
@@ -87,12 +91,15 @@ class Deliverer:
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
         self._failures = 0
-        self._broken_until: datetime | None = None
+        #: Monotonic: an office's clock may be set back.
+        self._broken_until = 0.0
+        self._in_hand: dict[str, float] = {}
 
     def start(self) -> None:
         """Deliver from now on, in a thread of its own."""
         self._thread = threading.Thread(target=self._run, name="deliverer", daemon=True)
         self._thread.start()
+        threading.Thread(target=self._keep_leases, name="leases", daemon=True).start()
 
     def stop(self) -> None:
         """Finish what is being sent and end."""
@@ -110,6 +117,7 @@ class Deliverer:
         """Send these, committed as being sent by this deliverer; look for others too."""
         try:
             for notice in notices:
+                self._in_hand[notice.id] = time.monotonic()
                 self._pool.submit(self._deliver_handed, notice)
         except RuntimeError:  # it has ended: their lease ends too, and another engine sends them
             log.warning("the deliverer has ended: %d notices are sent later", len(notices))
@@ -119,8 +127,9 @@ class Deliverer:
     def _deliver_handed(self, notice: Claimed) -> None:
         try:
             now = self.now()
-            if self._broken_until is not None and now < self._broken_until:
-                self.outbox.retry(notice.id, self._broken_until, "邮件服务器暂时不可用")
+            broken = self._broken_until - time.monotonic()
+            if broken > 0:
+                self.outbox.retry(notice.id, now + timedelta(seconds=broken), "邮件服务器暂时不可用")
             elif now - notice.created_at > timedelta(seconds=LEASE_SECONDS / 2):
                 # It waited behind slow mails: while its lease is still ours it goes back, so that nobody sends it twice.
                 self.outbox.retry(notice.id, now, "")
@@ -128,6 +137,8 @@ class Deliverer:
                 self._deliver(notice)
         except Exception:  # its lease ends, and it is sent again
             log.exception("notice %s was not settled", notice.id)
+        finally:
+            self._in_hand.pop(notice.id, None)
 
     def _run(self) -> None:
         while not self._ended.is_set():
@@ -143,12 +154,29 @@ class Deliverer:
 
     def deliver_once(self, *, sure: bool = False) -> int:
         """Send one batch of what is due; how many notices it held. `sure` where notices were just committed."""
-        now = self.now()
-        if self._broken_until is not None and now < self._broken_until:
+        if time.monotonic() < self._broken_until:
             return 0
-        batch: list[Claimed] = self.outbox.claim(now, self.workers, LEASE_SECONDS, sure=sure)
-        list(self._pool.map(self._deliver, batch))
+        batch: list[Claimed] = self.outbox.claim(self.now(), self.workers, LEASE_SECONDS, sure=sure)
+        began = time.monotonic()
+        self._in_hand |= {notice.id: began for notice in batch}
+        try:
+            list(self._pool.map(self._deliver, batch))
+        finally:
+            for notice in batch:
+                self._in_hand.pop(notice.id, None)
         return len(batch)
+
+    def _keep_leases(self) -> None:
+        """A slow server is no dead deliverer: what is still being sent here is not taken by another."""
+        while not self._ended.wait(LEASE_SECONDS / 5):
+            old = time.monotonic() - LEASE_SECONDS / 3
+            slow = [notice_id for notice_id, since in list(self._in_hand.items()) if since < old]
+            if not slow:
+                continue
+            try:
+                self.outbox.renew(slow, self.now() + timedelta(seconds=LEASE_SECONDS))
+            except Exception:  # then it may be sent twice, and the second one says so
+                log.exception("leases were not renewed")
 
     def _deliver(self, notice: Claimed) -> None:
         try:
@@ -169,17 +197,22 @@ class Deliverer:
     def _settle(self, notice: Claimed, outcome: Outcome, subject: str) -> None:
         now = self.now()
         if outcome.kind == "accepted":
-            self._failures, self._broken_until = 0, None
+            self._failures, self._broken_until = 0, 0.0
             self.outbox.accepted(notice.id, now)
             return
-        if outcome.kind == "permanent" or notice.tries >= MOST_TRIES or now - notice.created_at > LAST_TRY:
+        # What a server that does not answer says about a mail is nothing: such tries are not counted.
+        spent = notice.tries >= MOST_TRIES and not outcome.away
+        if outcome.kind == "permanent" or spent or now - notice.created_at > LAST_TRY:
             log.warning("notice %s (%s) is undeliverable", notice.id, notice.kind)
             self.outbox.undeliverable(notice.id, outcome.error, now, subject)
             return
-        self.outbox.retry(notice.id, now + PAUSES[min(notice.tries, len(PAUSES)) - 1], outcome.error)
+        pause = PAUSES[min(notice.tries, len(PAUSES)) - 1]
+        if outcome.away and not outcome.doubtful:
+            pause = min(pause, AWAY_PAUSE)
+        self.outbox.retry(notice.id, now + pause, outcome.error, doubtful=outcome.doubtful)
         self._failures += 1
         if self._failures >= BREAK_AFTER:
-            self._broken_until = now + timedelta(seconds=BREAK_SECONDS)
+            self._broken_until = time.monotonic() + BREAK_SECONDS
 
 
 def headers(notice: Claimed) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """The web application: where the links in notices lead, the coordinators' board, the public catalogue, the JSON API.
 
-It never imports Prefect: it is handed `start(change_id)`, `wake(change_id)` and `missing()`.
+It never imports Prefect: it is handed `start(change_id)`, `wake(change_id)`, `missing()` and the operators' few calls.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from models.domain.errors import Refusal, TooMany
 from models.settings import Settings
 from models.store.database import Database
 from models.words import N_, _
-from portal import api, board, desk, mailbox, proof, public, signing, starting
+from portal import api, board, desk, mailbox, operators, proof, public, signing, starting
 from portal.guard import TOO_LARGE, Guard
 from portal.language import LANGUAGES, language
 from portal.limits import Limits
 from portal.pages import error_page, told_plainly
-from portal.state import Portal, SignInFirst, wants_json
+from portal.state import NoOperations, Operations, Portal, SignInFirst, wants_json
 
 _STATIC = Path(__file__).resolve().parent / "static"
 _log = logging.getLogger("shixiang.portal")
@@ -49,6 +49,7 @@ def create_app(
     missing: Callable[[], list[str]],
     now: Callable[[], Any] = clock.now,
     limits: Limits | None = None,
+    operations: Operations | None = None,
 ) -> FastAPI:
     """The application over one office. `secrets` is the current key's id and all keys (`load_secrets`)."""
     app = FastAPI(title="Shixiang", version="1", docs_url=None, redoc_url=None, openapi_url="/api/v1/openapi.json")
@@ -62,12 +63,13 @@ def create_app(
         missing=missing,
         now=now,
         limits=limits or Limits(),
+        operations=operations or NoOperations(),
     )
     for code in LANGUAGES:  # before the first request, not in it
         language(code)
     app.add_middleware(Guard, broken=_broken)
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
-    for module in (public, signing, proof, desk, board, starting, api):
+    for module in (public, signing, proof, desk, board, operators, starting, api):
         app.include_router(module.router)
     if not settings.mail_url:
         app.include_router(mailbox.router)

@@ -12,6 +12,7 @@ from models.actions import steering, views
 from models.domain.errors import BadInput, Refusal
 from models.store.office import PersonRow
 from models.words import N_
+from portal.operators import alarms
 from portal.pages import render
 from portal.state import check_csrf, coordinator, first, portal_of, read_form, wants_json
 
@@ -56,6 +57,7 @@ def board(
         person=who,
         board=found,
         missing=portal.missing(),
+        alarms=alarms(portal),
     )
 
 

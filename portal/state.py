@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 from urllib.parse import parse_qsl
 
 from fastapi import Request
@@ -26,6 +26,45 @@ COOKIE = "shixiang_session"
 MOST_FIELDS = 60_000
 
 
+#: The name of a run's state where Prefect does not know the run any more.
+GONE = "gone"
+
+
+class Alarm(NamedTuple):
+    """Something an operator must look at: a code of `portal.operators.ALARMS` and what its sentence names."""
+
+    code: str
+    values: Mapping[str, object]
+
+
+class Operations(Protocol):
+    """What the portal asks of the engine's surroundings for the operators' page; none of it waits long, none raises."""
+
+    def alarms(self) -> Sequence[Alarm]: ...
+    def run_states(self, flow_run_ids: Sequence[str]) -> Mapping[str, tuple[str, bool]] | None: ...
+    def retire(self, flow_run_id: str) -> None: ...
+    def deploy(self) -> bool: ...
+
+
+class NoOperations:
+    """Where there is no engine to ask."""
+
+    def alarms(self) -> Sequence[Alarm]:
+        """Nothing is known to be wrong."""
+        return ()
+
+    def run_states(self, flow_run_ids: Sequence[str]) -> Mapping[str, tuple[str, bool]] | None:
+        """None: nobody was asked."""
+        return None
+
+    def retire(self, flow_run_id: str) -> None:
+        """There is no run to end."""
+
+    def deploy(self) -> bool:
+        """Nobody listens."""
+        return False
+
+
 @dataclass(frozen=True)
 class Portal:
     """The office behind the pages."""
@@ -39,6 +78,7 @@ class Portal:
     missing: Callable[[], list[str]]
     now: Callable[[], datetime]
     limits: Limits = field(default_factory=Limits)
+    operations: Operations = field(default_factory=NoOperations)
 
     def csrf(self, session: str) -> str:
         """The mark a session's forms carry."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, and_, delete, func, insert, literal, or_, select, union, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, literal, or_, select, union, update
 
 from models.store import office
 from models.store.change import CHANGE, ENGINE, Case, Wake, next_moment, rows, wake_of, wrong_moments
@@ -20,6 +20,10 @@ _OPEN = CHANGE.c.state == literal("open", literal_execute=True)
 WATCHED = "watched_at"
 #: The fact that tells when the last backup was made.
 BACKED_UP = "backed_up_at"
+#: An engine not seen for so long is dead.
+ALIVE = timedelta(seconds=10)
+#: A moment this far ahead of the clock was written before the clock was set back.
+AHEAD = timedelta(minutes=1)
 
 
 def engine_seen(db: Database, *, engine_id: str, pid: int, host: str, now: datetime) -> None:
@@ -44,19 +48,37 @@ def note_backup(connection: Connection, *, now: datetime) -> None:
     office.set_meta(connection, BACKED_UP, now.isoformat())
 
 
-def engines_alive(db: Database, *, now: datetime, alive_seconds: float = 10) -> list[tuple[int, str]]:
+def engines_alive(db: Database, *, now: datetime) -> list[tuple[int, str]]:
     """Process number and host of the engines seen lately; none where the data has no schema."""
     if db.is_empty():
         return []
     with db.reader() as connection:
-        query = select(ENGINE.c.pid, ENGINE.c.host).where(ENGINE.c.seen_at > now - timedelta(seconds=alive_seconds))
+        query = select(ENGINE.c.pid, ENGINE.c.host).where(_seen_lately(now))
         return [(int(pid), str(host)) for pid, host in connection.execute(query)]
 
 
-def engine_alive(db: Database, *, now: datetime, alive_seconds: float = 10) -> bool:
-    """Whether any engine was seen lately."""
+def bury_engines(db: Database, *, host: str, gone: Callable[[int], bool]) -> int:
+    """Forget the engines of this machine whose process is `gone`: their legs are taken up at once. Returns how many."""
+
+    def verb(connection: Connection) -> int:
+        here = rows(connection, select(ENGINE.c.id, ENGINE.c.pid).where(ENGINE.c.host == host))
+        dead = [row["id"] for row in here if gone(row["pid"])]
+        connection.execute(delete(ENGINE).where(ENGINE.c.id.in_(dead)))
+        return len(dead)
+
+    return db.write(verb)
+
+
+def _seen_lately(now: datetime) -> ColumnElement[bool]:
+    return and_(ENGINE.c.seen_at > now - ALIVE, ENGINE.c.seen_at < now + AHEAD)
+
+
+def engine_alive(db: Database, *, now: datetime, engine_id: str | None = None) -> bool:
+    """Whether any engine, or this one, was seen lately."""
     with db.reader() as connection:
-        query = select(ENGINE.c.id).where(ENGINE.c.seen_at > now - timedelta(seconds=alive_seconds)).limit(1)
+        query = select(ENGINE.c.id).where(_seen_lately(now)).limit(1)
+        if engine_id is not None:
+            query = query.where(ENGINE.c.id == engine_id)
         return connection.execute(query).first() is not None
 
 
@@ -65,13 +87,36 @@ def changes_to_wake(db: Database, *, now: datetime, limit: int = 200) -> list[Wa
 
     Each of the three by an index of its own: asked every half second, however many changes wait.
     """
-    old_work = and_(CHANGE.c.work_seq > CHANGE.c.consumed_seq, CHANGE.c.work_since <= now - PATIENCE)
+
+    def old(moment: ColumnElement[datetime]) -> ColumnElement[bool]:
+        return or_(moment <= now - PATIENCE, moment > now + AHEAD)
+
+    old_work = and_(CHANGE.c.work_seq > CHANGE.c.consumed_seq, old(CHANGE.c.work_since))
     due = and_(CHANGE.c.next_due.is_not(None), CHANGE.c.next_due <= now)
-    no_run = and_(CHANGE.c.flow_run_id.is_(None), CHANGE.c.created_at <= now - PATIENCE)
+    no_run = and_(CHANGE.c.flow_run_id.is_(None), old(CHANGE.c.created_at))
     wanted = union(*(select(CHANGE.c.id).where(and_(_OPEN, part)) for part in (old_work, due, no_run))).subquery()
     with db.reader() as connection:
         query = select(CHANGE).join(wanted, wanted.c.id == CHANGE.c.id).limit(limit)
         return [wake_of(row) for row in rows(connection, query)]
+
+
+def open_changes(db: Database, *, after: str, limit: int) -> list[Wake]:
+    """The next open changes that have a run, by id, after this one."""
+    with db.reader() as connection:
+        query = (
+            select(CHANGE)
+            .where(and_(CHANGE.c.state == "open", CHANGE.c.flow_run_id.is_not(None), CHANGE.c.id > after))
+            .order_by(CHANGE.c.id)
+            .limit(limit)
+        )
+        return [wake_of(row) for row in rows(connection, query)]
+
+
+def last_sweep(db: Database) -> datetime | None:
+    """When office time was last kept; None before the first time."""
+    with db.reader() as connection:
+        found = office.get_meta(connection, WATCHED)
+    return None if found is None else datetime.fromisoformat(found)
 
 
 def hot_work(db: Database, change_ids: Sequence[str], *, now: datetime) -> set[str]:
@@ -88,13 +133,11 @@ def hot_work(db: Database, change_ids: Sequence[str], *, now: datetime) -> set[s
         return set(connection.execute(query).scalars())
 
 
-def orphans(
-    db: Database, *, now: datetime, engine_id: str, carried: Callable[[str], bool], alive_seconds: float = 10
-) -> list[Wake]:
+def orphans(db: Database, *, now: datetime, engine_id: str, carried: Callable[[str], bool]) -> list[Wake]:
     """Open changes with a leg that is not parked and that nobody carries: its engine is dead, or it is ours
     and `carried` knows no such leg here.
     """
-    alive = select(ENGINE.c.id).where(ENGINE.c.seen_at > now - timedelta(seconds=alive_seconds))
+    alive = select(ENGINE.c.id).where(_seen_lately(now))
     with db.reader() as connection:
         query = select(CHANGE).where(
             and_(
@@ -109,15 +152,15 @@ def orphans(
     return [wake for wake in found if wake.leg_engine != engine_id or not carried(wake.change_id)]
 
 
-def new_attempt(db: Database, *, change_id: str, attempt: int, why: str, now: datetime) -> int:
-    """Give a change a new attempt because its run is gone or over; another's new attempt stands."""
+def new_attempt(db: Database, *, change_id: str, attempt: int, why: str, by: str | None = None, now: datetime) -> int:
+    """Give a change a new attempt because its run is gone or over, or `by` somebody's wish; another's new attempt stands."""
 
     def verb(connection: Connection) -> int:
         case = Case(connection, change_id, now)
         if case.row["state"] != "open" or case.row["attempt"] != attempt:
             return int(case.row["attempt"])
         case.set(attempt=attempt + 1, flow_run_id=None, parked_leg=None, leg_engine=None)
-        case.log("续办", about=str(attempt + 1), reason=why, work=True)
+        case.log("续办", who=by, about=str(attempt + 1), reason=why, work=True)
         case.flush()
         return attempt + 1
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, insert, select, update
 
+from models.actions.operating import refuse_where_paused
 from models.domain.audit import AUDITED
 from models.domain.deadlines import SHANGHAI
 from models.domain.errors import BadInput, Conflict, Unknown
@@ -188,7 +189,8 @@ def register(
 ) -> Registered:
     """Register a change once: the same key, or the same open law and versions, answers with the one that stands.
 
-    Raises `Unknown` (law, version, item, department, person), `BadInput` and `Conflict request_reused`.
+    Raises `Unknown` (law, version, item, department, person), `BadInput`, `Conflict request_reused` and `Unusable
+    starts_paused`.
     """
     request = read_request(trigger, params)
     check_storable(key)
@@ -206,6 +208,7 @@ def register(
         standing = None if again else _open_with_subject(connection, subject)
         if standing is not None:
             return _registered(standing, True)
+        refuse_where_paused(connection)
         starter = None if by is None else office.person(connection, by)
         _check_names(connection, request)
         return _insert(

@@ -18,12 +18,13 @@ from sqlalchemy import Connection, Engine, create_engine, event, inspect
 from sqlalchemy.exc import DataError, DBAPIError, DisconnectionError, OperationalError
 from sqlalchemy.pool import StaticPool
 
-from models.domain.errors import BadInput
+from models.domain.errors import BadInput, Unusable
 
 Result = TypeVar("Result")
 _RETRY_SQLSTATES = {"40001", "40P01", "55P03"}
 #: A connection used within this time is taken to be alive.
 IDLE_SECONDS = 1.0
+NO_ROOM = "磁盘空间不足，未作任何改动，请检查权限和空间。"
 _PAUSES = (0.01, 0.03, 0.1, 0.3, 1.0)
 
 
@@ -87,7 +88,7 @@ class Database:
             connection.commit()
 
     def write(self, verb: Callable[[Connection], Result]) -> Result:
-        """Run a verb in a writer transaction, again where the database asks for that."""
+        """Run a verb in a writer transaction, again where the database asks for that. Raises `Unusable disk_full`."""
         for pause in (*_PAUSES, None):
             said = False
             try:
@@ -99,6 +100,8 @@ class Database:
                 # A connection lost before the commit has changed nothing; after it nobody knows.
                 lost = error.connection_invalidated and not said
                 if pause is None or not (lost or _worth_another_try(error)):
+                    if _no_room(error):  # neither kind of database commits what it could not write
+                        raise Unusable("disk_full", NO_ROOM) from error
                     raise
                 time.sleep(pause)
         raise AssertionError("unreachable")
@@ -147,6 +150,14 @@ def _ping_after_a_pause(connection: Any, record: Any, proxy: Any) -> None:
         connection.rollback()
     except Exception as error:
         raise DisconnectionError from error
+
+
+def _no_room(error: DBAPIError) -> bool:
+    """SQLite says `full`, or `disk I/O error` where a quota or a limit forbids it to write on."""
+    words = str(error.orig)
+    if isinstance(error, OperationalError) and ("disk is full" in words or "disk I/O error" in words):
+        return True
+    return getattr(error.orig, "sqlstate", None) == "53100"
 
 
 def _worth_another_try(error: DBAPIError) -> bool:

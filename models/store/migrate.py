@@ -8,7 +8,7 @@ from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import DBAPIError
 
 from models.domain.errors import Unusable
-from models.store.database import Database
+from models.store.database import NO_ROOM, Database
 from models.store.turns import take_turn
 
 MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
@@ -59,5 +59,5 @@ def _refusal(db: Database, error: DBAPIError) -> Exception:
     if "readonly" in words or "unable to open" in words or "permission denied" in words:
         return Unusable("home_read_only", f"{where} 不能写入，未作任何改动，请检查权限和空间。")
     if "full" in words:
-        return Unusable("disk_full", "磁盘空间不足，未作任何改动，请检查权限和空间。")
+        return Unusable("disk_full", NO_ROOM)
     return error

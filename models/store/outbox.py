@@ -26,6 +26,10 @@ _OF_THE_MOMENT = frozenset({"sign_in", "code", "undeliverable"})
 #: A link to a desk dies so many days after the last notice that carried it, and in any case at the moment in its token.
 LINK_DAYS = 90
 LINK_YEARS = 3
+#: A moment this far ahead of the clock was written before the clock was set back.
+AHEAD = timedelta(minutes=2)
+#: Nothing is held, or waits for its next try, longer than this.
+LONGEST_PAUSE = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -333,11 +337,11 @@ class SqlOutbox:
         """
         if not sure:
             with self.database.reader() as connection:
-                if connection.execute(select(NOTICE.c.id).where(_is_due(now)).limit(1)).first() is None:
+                if connection.execute(select(NOTICE.c.id).where(_is_due(now, lease_seconds)).limit(1)).first() is None:
                     return []
         return self.database.write(lambda connection: self._claim(connection, now, limit, lease_seconds))
 
-    def _due(self, connection: Connection, now: datetime, limit: int) -> list[Row]:
+    def _due(self, connection: Connection, now: datetime, limit: int, lease_seconds: float) -> list[Row]:
         """Notices that are due, each with how its person is reached."""
         columns = (NOTICE.c[name].label(f"notice_{name}") for name in _OF_NOTICE)
         query = _with_ways(
@@ -345,14 +349,14 @@ class SqlOutbox:
             NOTICE.c.change_id,
             now,
         )
-        query = query.where(_is_due(now)).order_by(NOTICE.c.next_at, NOTICE.c.created_at).limit(limit)
+        query = query.where(_is_due(now, lease_seconds)).order_by(NOTICE.c.next_at, NOTICE.c.created_at).limit(limit)
         return rows(connection, query.with_for_update(skip_locked=True, of=NOTICE))
 
     def _claim(self, connection: Connection, now: datetime, limit: int, lease_seconds: float) -> list[Any]:
         claimed: list[Any] = []
         marks: list[Row] = []
         done: set[str] = set()
-        for row in self._due(connection, now, limit):
+        for row in self._due(connection, now, limit, lease_seconds):
             notice: Row = {name: row[f"notice_{name}"] for name in _OF_NOTICE}
             if notice["id"] in done:
                 continue
@@ -404,9 +408,17 @@ class SqlOutbox:
         """The mail server has taken it."""
         self._set(notice_id, state="sent", sent_at=at, lease_until=None, error="")
 
-    def retry(self, notice_id: str, next_at: datetime, error: str) -> None:
-        """Not now: again at that moment."""
-        self._set(notice_id, state="retrying", next_at=next_at, lease_until=None, error=error[:500])
+    def retry(self, notice_id: str, next_at: datetime, error: str, *, doubtful: bool = False) -> None:
+        """Not now: again at that moment, as a repeat where it is `doubtful` whether it has arrived."""
+        again = {"repeat": NOTICE.c.repeat + 1} if doubtful else {}
+        self._set(notice_id, state="retrying", next_at=next_at, lease_until=None, error=error[:500], **again)
+
+    def renew(self, notice_ids: Sequence[str], until: datetime) -> None:
+        """These are still being sent."""
+        sending = and_(NOTICE.c.id.in_(list(notice_ids)), NOTICE.c.state == "sending")
+        self.database.write(
+            lambda connection: connection.execute(update(NOTICE).where(sending).values(lease_until=until))
+        )
 
     def undeliverable(self, notice_id: str, error: str, at: datetime | None = None, subject: str = "") -> None:
         """It will not arrive: it stands on the coordinator's board; `at` a moment he is told, with its `subject`."""
@@ -465,10 +477,15 @@ def resend(connection: Connection, notice_id: str, now: datetime) -> Row:
     return rows(connection, select(NOTICE).where(NOTICE.c.id == notice_id))[0]
 
 
-def _is_due(now: datetime) -> ColumnElement[bool]:
-    """What is to be sent now: its moment has come, or whoever was sending it is gone."""
-    waiting = and_(NOTICE.c.state.in_(["queued", "held", "retrying"]), NOTICE.c.next_at <= now)
-    return or_(waiting, and_(NOTICE.c.state == "sending", NOTICE.c.lease_until <= now))
+def _is_due(now: datetime, lease_seconds: float) -> ColumnElement[bool]:
+    """What is to be sent now: its moment has come, or whoever was sending it is gone.
+
+    What was written by a clock that ran ahead and has been set back since waits for no moment of that clock.
+    """
+    ahead = or_(NOTICE.c.created_at > now + AHEAD, NOTICE.c.next_at > now + LONGEST_PAUSE)
+    waiting = and_(NOTICE.c.state.in_(["queued", "held", "retrying"]), or_(NOTICE.c.next_at <= now, ahead))
+    lapsed = or_(NOTICE.c.lease_until <= now, NOTICE.c.lease_until > now + timedelta(seconds=lease_seconds) + AHEAD)
+    return or_(waiting, and_(NOTICE.c.state == "sending", lapsed))
 
 
 def _digest(notices: Sequence[Row]) -> Row:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,9 +15,12 @@ from typing import Any
 import pytest
 from aiosmtpd.controller import Controller
 
+from deployments import mailbox as mailbox_module
 from deployments.mailbox import mailbox
+from notifications import channel as channel_module
+from notifications import deliverer as deliverer_module
 from notifications.channel import MailChannel, Outcome, sendable
-from notifications.deliverer import LAST_TRY, LEASE_SECONDS, Claimed, Deliverer
+from notifications.deliverer import BREAK_SECONDS, LAST_TRY, LEASE_SECONDS, MOST_TRIES, Claimed, Deliverer
 from notifications.mailbox_files import read_mail, read_mails
 
 NOW = datetime(2026, 11, 24, 1, 0, tzinfo=UTC)
@@ -60,8 +67,11 @@ class Box:
     def accepted(self, notice_id: str, at: datetime) -> None:
         self.said.append(("accepted", notice_id, at))
 
-    def retry(self, notice_id: str, next_at: datetime, error: str) -> None:
-        self.said.append(("retry", notice_id, next_at))
+    def retry(self, notice_id: str, next_at: datetime, error: str, *, doubtful: bool = False) -> None:
+        self.said.append(("doubtful" if doubtful else "retry", notice_id, next_at))
+
+    def renew(self, notice_ids: Sequence[str], until: datetime) -> None:
+        self.said += [("renew", notice_id, until) for notice_id in notice_ids]
 
     def undeliverable(self, notice_id: str, error: str, at: datetime | None = None, subject: str = "") -> None:
         self.said.append(("undeliverable", notice_id, error))
@@ -207,3 +217,138 @@ def test_a_notice_handed_over_after_the_end_is_left_to_others() -> None:
     deliverer.stop()
     deliverer.hand([claimed()])
     assert (channel.asked, box.said) == (0, [])
+
+
+def answering(*says: bytes) -> Iterator[int]:
+    """A mail server that gives these answers in their order, to each connection anew, then says nothing more."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        ended = threading.Event()
+
+        def serve(line: socket.socket) -> None:
+            with line, contextlib.suppress(OSError):
+                line.settimeout(20)
+                for answer in says:
+                    line.sendall(answer + b"\r\n")
+                    if answer.startswith(b"354"):
+                        got = b""
+                        while not got.endswith(b"\r\n.\r\n"):
+                            got += line.recv(65536)
+                    else:
+                        line.recv(65536)
+                ended.wait(20)
+
+        def accept() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    threading.Thread(target=serve, args=(listening.accept()[0],), daemon=True).start()
+
+        threading.Thread(target=accept, daemon=True).start()
+        yield int(listening.getsockname()[1])
+        ended.set()
+
+
+def outcome_of(*says: bytes, to: str = "zhou@shili.example") -> Outcome:
+    servers = answering(*says)
+    message: dict[str, Any] = {"to": to, "subject": "x", "body": "y", "headers": {}, "reply_to": None}
+    outcome = channel_to(next(servers)).send(**message)
+    servers.close()  # type: ignore[attr-defined]
+    return outcome
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(channel_module, "TIMEOUT_SECONDS", 0.5)
+
+
+def test_a_recipient_refused_for_good_is_undeliverable_and_one_refused_for_now_is_not() -> None:
+    hello = (b"220 hi", b"250 hi", b"250 ok")
+    assert outcome_of(*hello, b"550 no such user", b"250 ok", b"221 bye").kind == "permanent"
+    later = outcome_of(*hello, b"451 later", b"250 ok", b"221 bye")
+    assert (later.kind, later.away, later.doubtful) == ("temporary", False, False)
+
+
+def test_a_server_that_lets_nobody_in_says_nothing_about_the_mail() -> None:
+    for greeting in (b"554 go away", b"421 too busy"):
+        found = outcome_of(greeting)
+        assert (found.kind, found.away, found.doubtful) == ("temporary", True, False)
+
+
+@pytest.mark.usefixtures("hasty")
+def test_silence_after_the_mail_is_doubtful_whatever_digits_the_address_has() -> None:
+    taken = (b"220 hi", b"250 hi", b"250 ok", b"250 ok", b"354 go on")
+    found = outcome_of(*taken, to="550@shili.example")
+    assert (found.kind, found.away, found.doubtful) == ("temporary", True, True)
+
+
+@pytest.mark.usefixtures("hasty")
+def test_a_server_that_hangs_after_taking_the_mail_has_taken_it() -> None:
+    taken = (b"220 hi", b"250 hi", b"250 ok", b"250 ok", b"354 go on", b"250 yours is mine")
+    assert outcome_of(*taken).kind == "accepted"
+
+
+def test_what_one_server_says_is_not_heard_by_another_mail_sent_at_the_same_moment() -> None:
+    hello = (b"220 hi", b"250 hi", b"250 ok")
+    with ThreadPoolExecutor(8) as pool:
+        refused = [pool.submit(outcome_of, *hello, b"550 no", b"250 ok", b"221 bye") for _ in range(8)]
+        later = [pool.submit(outcome_of, *hello, b"451 no", b"250 ok", b"221 bye") for _ in range(8)]
+        assert {found.result().kind for found in refused} == {"permanent"}
+        assert {found.result().kind for found in later} == {"temporary"}
+
+
+def test_a_server_that_was_away_for_long_is_asked_every_quarter_of_a_minute_and_nothing_is_given_up() -> None:
+    box = Box([claimed(tries=MOST_TRIES + 1)])
+    deliver(box, Answer(Outcome("temporary", "away", away=True)))
+    assert box.said == [("retry", "ntc-1", NOW + timedelta(seconds=15))]
+
+
+def test_a_doubtful_mail_is_sent_again_as_a_repeat() -> None:
+    box = Box([claimed()])
+    deliver(box, Answer(Outcome("temporary", "silence", away=True, doubtful=True)))
+    assert box.said == [("doubtful", "ntc-1", NOW + timedelta(seconds=5))]
+
+
+def test_a_clock_set_back_keeps_no_channel_closed() -> None:
+    box, moment = Box([claimed(id=f"n{n}") for n in range(8)]), [NOW]
+    channel = Answer(Outcome("temporary", "451"))
+    deliverer = Deliverer(box, channel, lambda notice: LINK, lambda: moment[0])
+    deliverer.deliver_once()
+    moment[0] = NOW - timedelta(days=3)
+    deliverer._broken_until -= BREAK_SECONDS  # the pause is over
+    box.notices = [claimed(id="later")]
+    deliverer.deliver_once()
+    deliverer.stop()
+    assert channel.asked == 9
+
+
+def test_a_slow_mail_keeps_its_lease_while_it_is_being_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deliverer_module, "LEASE_SECONDS", 0.3)
+    sent = threading.Event()
+
+    class Slow(Answer):
+        def send(self, **message: Any) -> Outcome:
+            sent.wait(10)
+            return super().send(**message)
+
+    box = Box([claimed()])
+    deliverer = Deliverer(box, Slow(Outcome("accepted")), lambda notice: LINK, lambda: NOW, poll_seconds=0.01)
+    deliverer.start()
+    end = time.monotonic() + 10
+    while ("renew", "ntc-1", NOW + timedelta(seconds=0.3)) not in box.said and time.monotonic() < end:
+        time.sleep(0.01)
+    sent.set()
+    deliverer.stop()
+    assert [kind for kind, _, _ in box.said][-1] == "accepted"
+    assert "renew" in {kind for kind, _, _ in box.said}
+
+
+def test_a_full_disk_of_the_local_mailbox_refuses_a_mail_for_now_alone(
+    server: tuple[Controller, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(folder: Path, content: bytes) -> Path:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(mailbox_module, "store_mail", full)
+    controller, _ = server
+    message: dict[str, Any] = {"to": "a@b.example", "subject": "x", "body": "y", "headers": {}, "reply_to": None}
+    found = channel_to(controller.port).send(**message)
+    assert (found.kind, found.away) == ("temporary", False)

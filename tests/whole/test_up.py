@@ -9,76 +9,15 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx2
 import pytest
 
-from deployments.ports import free_port
 from tests.system import until
+from tests.town import COMMAND, alive, environment, parts, portal, ready, running
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(300)]
-COMMAND = [sys.executable, "-m", "deployments.cli", "up", "--sample-items", "60", "--sample-departments", "8"]
-
-
-def environment(home: Path, **more: str) -> dict[str, str]:
-    """Free ports and a home of its own."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("SHIXIANG_", "PREFECT_"))}
-    ports = {f"SHIXIANG_{name}_PORT": str(free_port()) for name in ("PORTAL", "PREFECT", "MAILBOX")}
-    return {**kept, "SHIXIANG_HOME": str(home), **ports, **more}
-
-
-@contextmanager
-def running(settings: dict[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """The system, ready; ended afterwards."""
-    with log.open("ab") as file:
-        process = subprocess.Popen(COMMAND, env=settings, stdout=file, stderr=file)
-    try:
-        until(lambda: ready(settings) or process.poll() is not None, 120, "ready")
-        assert process.poll() is None, log.read_text(encoding="utf-8")
-        yield process
-    finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
-            process.wait(30)
-
-
-def portal(settings: dict[str, str]) -> str:
-    return f"http://127.0.0.1:{settings['SHIXIANG_PORTAL_PORT']}"
-
-
-def ready(settings: dict[str, str]) -> bool:
-    try:
-        return httpx2.get(f"{portal(settings)}/healthz", timeout=5, trust_env=False).status_code == 200
-    except httpx2.HTTPError:
-        return False
-
-
-def parts(process: subprocess.Popen[bytes]) -> dict[str, int]:
-    """The processes of the system by what their command line names."""
-    found = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                parent = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
-                command = (entry / "cmdline").read_bytes().decode(errors="replace")
-            except (OSError, IndexError):
-                continue
-            if parent == process.pid:
-                module = re.search(r"deployments\.(portal|engine|prefect|mailbox)", command)
-                if module:
-                    found[module.group(1)] = int(entry.name)
-    return found
-
-
-def alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def test_the_system_comes_up_survives_the_death_of_its_parts_and_leaves_nothing_behind(tmp_path: Path) -> None:
