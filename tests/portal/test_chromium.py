@@ -26,6 +26,7 @@ from models.store.outbox import SqlOutbox
 from notifications.deliverer import Claimed
 from notifications.links import load_secrets, make_token
 from portal.app import create_app
+from portal.language import with_language
 from tests.factories import small_office
 from tests.portal.test_desk import LAW_CHANGE
 from tests.stories.driver import Story
@@ -191,10 +192,26 @@ def test_no_page_scrolls_sideways_on_a_narrow_screen(chromium: Browser, site: Si
     context = chromium.new_context(viewport={"width": 320, "height": 640})
     page = context.new_page()
     for address in pages(site, page):
-        page.goto(address)
-        width = page.evaluate("document.documentElement.scrollWidth")
-        assert width <= 320, (address, width)
+        for code in ("zh", "en"):
+            page.goto(with_language(address, code))
+            width = page.evaluate("document.documentElement.scrollWidth")
+            assert width <= 320, (address, code, width)
     context.close()
+
+
+def test_the_language_is_switched_without_javascript_and_kept_while_going_on(chromium: Browser, site: Site) -> None:
+    with quiet(chromium, site, java_script_enabled=False) as context:
+        page = context.new_page()
+        page.goto(f"{site.address}/items?q=%E7%99%BB%E8%AE%B0")
+        page.get_by_role("link", name="English").click()
+        assert page.locator("html").get_attribute("lang") == "en"
+        assert page.get_by_label("Name or code").input_value() == "登记"
+        page.get_by_role("button", name="Search").click()
+        assert page.locator("h1").inner_text() == "Catalogue"
+        page.get_by_role("link", name="Laws").click()
+        assert page.locator("h1").inner_text() == "Laws"
+        page.get_by_role("link", name="中文").click()
+        assert page.locator("h1").inner_text() == "法规库"
 
 
 def test_the_keyboard_skips_to_the_text_and_every_field_has_a_name(chromium: Browser, site: Site) -> None:
