@@ -251,7 +251,9 @@ def test_a_scanner_that_runs_scripts_and_follows_every_link_decides_nothing(chro
     """Mail gateways open links in a real browser, wait, scroll, and open what the page links to; they press nothing."""
     link = reviewing(site)
     before = change_show(site.story.db, change_id=site.story.change_id, now=site.story.now)
+    told: list[str] = []
     with quiet(chromium, site) as context:
+        context.on("request", lambda request: told.append(request.headers.get("referer", "")))
         page = context.new_page()
         page.goto(link, wait_until="networkidle")
         page.evaluate("document.querySelectorAll('a,button,input,textarea').forEach(e => { e.focus(); e.blur(); })")
@@ -263,4 +265,7 @@ def test_a_scanner_that_runs_scripts_and_follows_every_link_decides_nothing(chro
         page.goto(link + "?verdict=pass&request_id=scan")
         page.reload()
         page.go_back()
+        page.goto(link)
+        page.locator("a[href^='/changes/']").first.click()
     assert change_show(site.story.db, change_id=site.story.change_id, now=site.story.now) == before
+    assert len(told) > 5 and not [one for one in told if "/d/" in one], "a link never leaves as a Referer"
