@@ -106,6 +106,9 @@ def _publish(room: Room, good: Sequence[Row], proposals: dict[str, Row]) -> None
     if is_published_at(room.connection, case.id, effective):
         effective = case.now  # a sheet that was held back: the others of its moment are published already
     since = _legal_since(room, effective)
+    bodies: dict[str, dict[str, Any]] = {row["id"]: dict(proposals[row["id"]]["content"] or {}) for row in good}
+    # New items first: their line of the log must not take the seal of the publication from the line that tells of it.
+    items = {row["id"]: row["item_id"] or _new_item(room, row, bodies[row["id"]]) for row in good}
     publication_id, number = new_publication(
         room.connection,
         change_id=case.id,
@@ -116,17 +119,13 @@ def _publish(room: Room, good: Sequence[Row], proposals: dict[str, Row]) -> None
     )
     departments = office.departments(room.connection)
     versions = []
-    owner: dict[str, str] = {}
     for row in good:
-        body: dict[str, Any] = dict(proposals[row["id"]]["content"] or {})
-        item_id = row["item_id"] or _new_item(room, row, body)
-        owner[item_id] = row["id"]
-        content = _content(row, body)
+        content = _content(row, bodies[row["id"]])
         dumped = content.model_dump(mode="json")
         department_id = content.department if content.department in departments else row["department_id"]
         versions.append(
             catalogue.NewVersion(
-                item_id=item_id,
+                item_id=items[row["id"]],
                 content=dumped,
                 name=content.name,
                 type=content.type,
@@ -148,7 +147,7 @@ def _publish(room: Room, good: Sequence[Row], proposals: dict[str, Row]) -> None
         put=case.insert,
     )
     _tell_log(case, publication_id, number, effective, versions, written)
-    set_adjustments(room.case, list(owner.values()), state="published", effective_at=effective)
+    set_adjustments(room.case, list(items), state="published", effective_at=effective)
     for name in LISTS:
         catalogue.snapshot_list(room.connection, name=name, publication_id=publication_id)
     case.log("发布", about=number, count=len(good), publication=publication_id, effective_at=effective.isoformat())
