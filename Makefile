@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test unit check demo bench texts accuracy
+.PHONY: run test unit check demo bench texts accuracy soak
 
 $(VENV)/.installed: lock.txt pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -38,3 +38,7 @@ texts: $(VENV)/.installed
 
 accuracy: $(VENV)/.installed
 	$(BIN)/python -m tests.accuracy
+
+# The long trials, an hour and more; figures go to docs/soak.json.
+soak: $(VENV)/.installed
+	$(BIN)/python -m tests.soak

@@ -183,7 +183,10 @@ class System:
     def run_state(self, change_id: str) -> str:
         """Prefect's state of the run that carries a change."""
         run = self.show(change_id)["flow_run_id"]
-        state = None if run is None else self.prefect.state(run)
+        try:
+            state = None if run is None else self.prefect.state(run)
+        except Unusable:  # it does not answer now
+            return ""
         return "" if state is None else state.type
 
     def read(self, path: str, body: dict[str, Any] | None = None, *, method: str | None = None) -> Any:
