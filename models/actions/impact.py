@@ -12,7 +12,6 @@ from models.domain.basis_check import BasisProblem, KnownLaw, LawLibrary, check_
 from models.domain.deadlines import SHANGHAI
 from models.domain.errors import BadInput, Unknown
 from models.domain.impact import (
-    CHANGE_WORDS,
     Amendment,
     Impact,
     candidates_of,
@@ -20,7 +19,6 @@ from models.domain.impact import (
     impact_of_repeal,
     implementing,
 )
-from models.domain.law_compare import match_articles, where_now
 from models.domain.law_text import Article, LawText, canonical_title
 from models.domain.law_titles import Library
 from models.domain.numerals import NUMERAL_CHARS, chinese_to_int
@@ -64,7 +62,7 @@ def impact(
                 held=frozenset(laws.editions(connection, row.id)),
             )
             found = impact_of_amendment(change, cited, bases_of=bases_of, today=today)
-            _add_implementing(connection, found, row, change)
+            _add_implementing(connection, found, row)
         _add_uncertain(connection, found, row)
     return found
 
@@ -102,11 +100,9 @@ def _text(connection: Connection, law: laws.LawRow, edition: date) -> LawText:
     )
 
 
-def _add_implementing(connection: Connection, found: Impact, law: laws.LawRow, change: Amendment) -> None:
+def _add_implementing(connection: Connection, found: Impact, law: laws.LawRow) -> None:
     """Regulations named after the law whose articles cite its affected ones."""
-    matches = where_now(match_articles(change.old, change.to.articles))
-    affected = {key: CHANGE_WORDS[match.change] for key, match in matches.items() if match.change != "unchanged"}
-    if not affected:
+    if not found.affected:
         return
     for regulation in laws.named_after(connection, law.canonical):
         newest = laws.editions(connection, regulation.id)[-1:]
@@ -114,7 +110,7 @@ def _add_implementing(connection: Connection, found: Impact, law: laws.LawRow, c
         by_article = _citing_articles(texts, law.canonical)
         if by_article:
             cited = catalogue.cited_bases(connection, regulation.canonical)
-            found.indirect.extend(implementing(cited, by_article, regulation.title, law.title, affected))
+            found.indirect.extend(implementing(cited, by_article, regulation.title, law.title, found.affected))
 
 
 def _citing_articles(texts: Iterable[Article], canonical: str) -> dict[tuple[int, int], list[int]]:

@@ -84,6 +84,8 @@ class Impact:
     indirect: list[ImpactRow] = field(default_factory=list)
     already_new: list[ImpactRow] = field(default_factory=list)
     uncertain: list[ImpactRow] = field(default_factory=list)
+    #: What became of the old text's articles that did not stay as they were, in a word, by number and sub-number.
+    affected: dict[Key, str] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, list[dict[str, Any]]]:
         """The lists as other programs read them."""
@@ -194,14 +196,14 @@ class _Judge:
         self.where: Mapping[Key, ArticleMatch] = where_now(match_articles(change.old, change.to.articles))
         self.kinds: dict[tuple[int, int, int, int], ChangeKind] = {}
         self.gap = _gap(change, today)
-        self.affected = {
+        self.affected: dict[Key, str] = {
             key: CHANGE_WORDS[match.change] for key, match in self.where.items() if match.change != "unchanged"
         }
         self.references = _references(change.old)
         self.gone: dict[str, bool] = {}
 
     def all(self, cited: Sequence[CitedBasis]) -> Impact:
-        found = Impact()
+        found = Impact(affected=self.affected)
         self._count_what_stays(cited)
         for basis in cited:
             for place in _written_out(basis, self.where):

@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tests.bench import burst, large, latency, peers, report, rounds, waiting
+from tests.bench import burst, large, latency, laws, peers, report, rounds, waiting
 from tests.bench.figures import spread
 from tests.bench.stores import beside, postgres
 
@@ -42,9 +42,11 @@ class Sizes:
     rounds: int = 200
     cases: int = 200
     stock_cases: int = 5
+    #: Items, and bases of each.
+    law_items: tuple[tuple[int, int], ...] = ((3_600, 2), (100_000, 2), (100_000, 10))
 
 
-SMALL = Sizes(2, 1, 120, 6, 300, 4, 12, 6, 1)
+SMALL = Sizes(2, 1, 120, 6, 300, 4, 12, 6, 1, ((120, 2), (300, 2), (300, 4)))
 
 
 @dataclass(frozen=True)
@@ -137,8 +139,15 @@ def waiting_part(ground: Ground) -> dict[str, Any]:
         return waiting.run(ground.folder, box, ground.database, ground.sizes.waiting, ground.sizes.real)
 
 
+def laws_part(ground: Ground) -> dict[str, Any]:
+    """Citations, comparison, the library and the impact of one law; on the published laws, nothing where they are missing."""
+    data = Path(os.environ.get("SHIXIANG_TEST_DATA", report.DOCS.parent.parent / "shared" / "data"))
+    return laws.laws(ground.url, data, ground.sizes.law_items) if data.is_dir() else {}
+
+
 PARTS: dict[str, Callable[[Ground], dict[str, Any]]] = {
     "latency": latency_part, "burst": burst_part, "large": large_part, "rounds": rounds_part, "waiting": waiting_part,
+    "laws": laws_part,
 }  # fmt: skip
 
 

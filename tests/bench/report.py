@@ -58,6 +58,10 @@ def _large(way: str, key: str) -> Callable[[Found], float]:
     return lambda found: float(found[way][key])
 
 
+def _plain(key: str) -> Callable[[Found], float]:
+    return lambda found: float(found[key])
+
+
 STAGE_WISE, SHEET_WISE = "stage by stage, s", "sheet by sheet, s"
 GOALS = (
     Goal("hot: decision to next mail, p95", "latency", _p95("hot: decision to next mail, ms"), _both(60), "ms"),
@@ -75,6 +79,14 @@ GOALS = (
     Goal("adjustment-steps a second, in bulk", "large", _large(STAGE_WISE, "adjustment-steps a second"), _both(2000), "",
          at_least=True),
     Goal("a step after 200 rounds / a fresh one", "rounds", lambda found: float(found["ratio"]), _both(1.2), ""),
+    Goal("10,000 citations", "laws", _plain("10,000 citations, s"), _both(1), "s"),
+    Goal("a text of 1 MB", "laws", _plain("a text of 1 MB, s"), _both(1), "s"),
+    Goal("公司法 2018→2023 compared", "laws", _plain("公司法 2018→2023 compared, s"), _both(0.3), "s"),
+    Goal("library imported", "laws", _plain("library imported, s"), _both(30), "s"),
+    Goal("impact over 3,600 items", "laws", _plain("impact, a city's catalogue, s"), _both(0.05), "s"),
+    Goal("impact over 100,000 items", "laws", _plain("impact, a province's catalogue, s"), _both(0.5), "s"),
+    Goal("impact over 1,000,000 bases", "laws", _plain("impact, a province's bases, s"), _both(3), "s"),
+    Goal("memory while reading laws", "laws", _plain("memory at most, MB"), _both(500), "MB"),
     Goal("pulse: what needs waking, p95", "waiting", _p95("pulse: what needs waking, ms"), _both(5), "ms"),
     Goal("pulse: legs nobody carries, p95", "waiting", _p95("pulse: legs nobody carries, ms"), _both(5), "ms"),
     Goal("watch over 10,000, longest", "waiting", lambda found: max(found["watch, s"]), _both(1), "s"),

@@ -1,0 +1,139 @@
+"""Reading laws: citations, comparison, the library, and the impact of one law over catalogues of growing size."""
+
+from __future__ import annotations
+
+import csv
+import json
+import resource
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from models.actions.impact import check, impact
+from models.actions.load import load
+from models.domain.citation import read_citations
+from models.domain.law_compare import match_articles
+from models.domain.law_text import canonical_title, read_law
+from models.store.catalogue import BASIS, ITEM, VERSION
+from models.store.database import Database
+from models.store.migrate import migrate
+from models.store.sql import insert_all
+
+T = TypeVar("T")
+LAW, OLD, NEW = "公司法", date(2018, 10, 26), date(2023, 12, 29)
+#: What the three sizes stand for.
+SIZES = ("a city's catalogue", "a province's catalogue", "a province's bases")
+#: One base in so many names the law that changes.
+_LAWS = 50
+
+
+def laws(url: str, data: Path, sizes: Sequence[tuple[int, int]]) -> dict[str, float]:
+    """Seconds (and megabytes) by what was done, on an empty database, with the published laws in `data`.
+
+    `sizes` are numbers of items and of bases of each, growing.
+    """
+    found: dict[str, float] = {}
+    with (data / "citations" / "citations_raw.csv").open(encoding="utf-8-sig", newline="") as file:
+        texts = [row["citation"] for row in csv.DictReader(file)]
+    found["10,000 citations, s"] = best(lambda: [read_citations(texts[n % len(texts)]) for n in range(10_000)])
+    long = f"《{LAW}》第一条，同法第二条" * (1_000_000 // 16)
+    found["a text of 1 MB, s"] = best(lambda: read_citations(long), times=1)
+    old, new = (
+        read_law((data / "laws" / "versions" / LAW / f"{day}.md").read_text(encoding="utf-8"), f"{LAW}({day}).md")
+        for day in (OLD, NEW)
+    )
+    found["公司法 2018→2023 compared, s"] = best(lambda: match_articles(old.articles, new.articles))
+    db = Database(url)
+    try:
+        migrate(db)
+        loaded = timed(lambda: load(db, paths=[data / "laws"], kind="laws", now=datetime.now(UTC)))
+        found["library imported, s"] = loaded[1]
+        found["library, texts"] = sum(report.added for report in loaded[0].files)
+        have = (0, 0)
+        for name, (items, bases) in zip(SIZES, sizes, strict=True):
+            _grow(db, have, (items, bases))
+            have = (items, bases)
+            call = lambda: impact(db, law=LAW, from_edition=OLD, to_edition=NEW, now=datetime.now(UTC))  # noqa: E731
+            found[f"impact, {name}, s"] = best(call)
+            found[f"impact, {name}: bases"] = items * bases
+            if name == SIZES[0]:
+                found["every basis of a city checked, s"] = timed(lambda: check(db, now=datetime.now(UTC)))[1]
+    finally:
+        db.close()
+    found["memory at most, MB"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
+    return found
+
+
+def best(act: Callable[[], Any], times: int = 3) -> float:
+    """The shortest of several runs, in seconds."""
+    return min(timed(act)[1] for _ in range(times))
+
+
+def timed(act: Callable[[], T]) -> tuple[T, float]:
+    """What it gave, and how long it took in seconds."""
+    begin = time.perf_counter()
+    result = act()
+    return result, round(time.perf_counter() - begin, 4)
+
+
+def _grow(db: Database, have: tuple[int, int], want: tuple[int, int]) -> None:
+    """From so many items and bases of each to more of both; every fiftieth basis names the law."""
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    with db.writer() as connection:
+        for start in range(have[0], want[0], 10_000):
+            numbers = range(start, min(start + 10_000, want[0]))
+            items = [{"id": f"itm-{n}", "kind": "item", "identity": f"bench:{n}", "parent_id": None} for n in numbers]
+            insert_all(connection, ITEM, items)
+            insert_all(connection, VERSION, [_version(n, now) for n in numbers])
+        for start in range(0, want[0], 10_000):
+            numbers = range(start, min(start + 10_000, want[0]))
+            bases = [_basis(n, k) for n in numbers for k in range(have[1] if n < have[0] else 0, want[1])]
+            insert_all(connection, BASIS, bases)
+    with db.writer() as connection:
+        connection.exec_driver_sql("analyze")
+
+
+def _version(number: int, now: datetime) -> dict[str, Any]:
+    return {
+        "id": f"ver-{number}",
+        "item_id": f"itm-{number}",
+        "no": 1,
+        "recorded_at": now,
+        "superseded_at": None,
+        "valid_from": now,
+        "valid_to": None,
+        "legal_since": None,
+        "state": "active",
+        "name": f"第 {number} 号事项",
+        "type": "01",
+        "code": f"9901{number:08d}",
+        "department_id": None,
+        "department_text": "",
+        "content": json.loads('{"bases": []}'),
+        "hash": "",
+        "adjustment_id": None,
+        "publication_id": None,
+    }
+
+
+def _basis(number: int, ord_: int) -> dict[str, Any]:
+    which = (number + 7 * ord_) % _LAWS
+    title = "中华人民共和国公司法" if which == 0 else f"示例市第{which}号条例"
+    return {
+        "version_id": f"ver-{number}",
+        "ord": ord_,
+        "canonical": canonical_title(title),
+        "title": title,
+        "edition_on": None,
+        "article": number % 200 + 1,
+        "to_article": None,
+        "sub": None,
+        "paragraph": None,
+        "item": None,
+        "subitem": None,
+        "annex": None,
+        "quoted": None,
+        "rank": 1,
+    }
