@@ -11,7 +11,6 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 
 from models.actions.notices import at_text, day_text
-from models.domain.audit import words
 from models.domain.calendar import WorkCalendar
 from models.domain.content import FIELDS, ITEM_TYPES
 from models.domain.deadlines import SHANGHAI
@@ -22,6 +21,7 @@ from models.domain.vocabulary import OUTCOME_NAMES, STAGE_NAMES, VERDICT_RECORD
 from models.store import catalogue, laws, office, views
 from models.store.change import Row, adjustments, change_row, procedure_body, step_lines
 from models.store.database import Database
+from models.store.shapes import Files, change_head, change_whole, local, log_line, people_of
 from models.words import N_, _, _n, _p
 
 #: States of an adjustment that need nothing more (removed ones are not counted at all).
@@ -107,11 +107,6 @@ class Clock:
         return self.working_days(since.astimezone(SHANGHAI).date(), self.today)
 
 
-def local(moment: datetime | None) -> str | None:
-    """ISO 8601 with the offset of Shanghai, to the second."""
-    return None if moment is None else moment.astimezone(SHANGHAI).isoformat(timespec="seconds")
-
-
 def clock(db: Database, *, now: datetime) -> Clock:
     """The clock of the office at a moment."""
     with db.reader() as connection:
@@ -129,29 +124,8 @@ def change_show(db: Database, *, change_id: str, now: datetime) -> dict[str, Any
         lines = adjustments(connection, change_id=row["id"])
         made = views.change_decisions(connection, row["id"])
         log = views.log_rows(connection, row["id"])
-        names = views.person_names(
-            connection,
-            {
-                value
-                for entry in [*made, *log]
-                for value in (
-                    entry.get("person_id") or entry.get("who"),
-                    entry["acting_for_id"] if "acting_for_id" in entry else entry.get("acting_for"),
-                )
-            },
-        )
-    held.names.update(names)
-    by_sheet: dict[str, list[str]] = {}
-    for line in lines:
-        if line["sheet_id"]:
-            by_sheet.setdefault(line["sheet_id"], []).append(line["id"])
-    return {
-        **_change_head(held, row),
-        "sheets": [_sheet_json(held, sheet, by_sheet.get(sheet["id"], [])) for sheet in held.sheets.get(row["id"], [])],
-        "adjustments": [_adjustment_json(line) for line in lines],
-        "decisions": [_decision_json(held, decision) for decision in made],
-        "log": [_log_json(held, entry) for entry in log],
-    }
+        held.names.update(views.person_names(connection, people_of(held, [*made, *log])))
+    return change_whole(held, row, lines, made, log)
 
 
 def change_list(db: Database, *, state: str | None = None, now: datetime) -> list[dict[str, Any]]:
@@ -160,70 +134,7 @@ def change_list(db: Database, *, state: str | None = None, now: datetime) -> lis
         return []
     with db.reader() as connection:
         held = views.files(connection, views.change_rows(connection, state), open_only=False)
-    return [_change_head(held, row) for row in held.changes]
-
-
-def _change_head(held: views.Files, row: Row) -> dict[str, Any]:
-    steps = [step for step in held.steps.get(row["id"], []) if step["sheet_id"] is None]
-    return {
-        "id": row["id"], "number": row["number"], "trigger": row["trigger"], "title": row["title"],
-        "reason": row["reason"], "state": row["state"], "phase": row["phase"], "attempt": row["attempt"],
-        "flow_run_id": row["flow_run_id"], "stuck": row["stuck"], "starter": held.person(row["starter_id"]),
-        "coordinator": held.person(row["coordinator_id"]), "created_at": local(row["created_at"]),
-        "effective_on": None if row["effective_on"] is None else row["effective_on"].isoformat(),
-        "steps": [_step_json(held, step) for step in steps],
-    }  # fmt: skip
-
-
-def _step_json(held: views.Files, step: Row) -> dict[str, Any]:
-    waiting = (
-        [row for row in held.assignments.get(step["id"], []) if row["state"] == "open"]
-        if step["state"] == "open"
-        else []
-    )
-    return {
-        "id": step["id"], "stage": step["stage"], "stage_name": STAGE_NAMES[step["stage"]], "round": step["round"],
-        "state": step["state"], "due": None if step["due_on"] is None else step["due_on"].isoformat(),
-        "provisional": step["provisional"], "opened_at": local(step["opened_at"]), "no_owner": step["no_owner"],
-        "waits_for": [
-            {"person": held.person(row["person_id"]), "acting_for": held.person(row["acting_for_id"])} for row in waiting
-        ],
-    }  # fmt: skip
-
-
-def _sheet_json(held: views.Files, sheet: Row, members: Sequence[str]) -> dict[str, Any]:
-    steps = [step for step in held.steps.get(sheet["change_id"], []) if step["sheet_id"] == sheet["id"]]
-    return {
-        "id": sheet["id"], "department": {"id": sheet["department_id"], "name": sheet["department_name"]},
-        "procedure": sheet["procedure_key"], "procedure_version": sheet["procedure_no"], "round": sheet["round"],
-        "state": sheet["state"], "stuck": sheet["stuck"], "parent": sheet["parent_id"],
-        "steps": [_step_json(held, step) for step in steps], "adjustments": list(members),
-    }  # fmt: skip
-
-
-def _adjustment_json(line: Row) -> dict[str, Any]:
-    return {
-        "id": line["id"], "target": {"kind": line["kind"], "code": line["code"], "name": line["name"]},
-        "outcomes": line["outcomes"].split("+"), "state": line["state"], "revision": line["revision"],
-        "effective_at": local(line["effective_at"]), "sheet": line["sheet_id"], "reason": line["reason"],
-        "uncertain": line["uncertain"], "declined": line["declined"],
-    }  # fmt: skip
-
-
-def _decision_json(held: views.Files, row: Row) -> dict[str, Any]:
-    return {
-        "assignment": row["assignment_id"], "person": held.person(row["person_id"]),
-        "acting_for": held.person(row["acting_for_id"]), "verdict": row["verdict"], "at": local(row["at"]),
-        "via": row["via"], "proof": row["proof"], "stage": row["stage"], "round": row["round"], "sheet": row["sheet_id"],
-        "comment": row["comment"],
-    }  # fmt: skip
-
-
-def _log_json(held: views.Files, row: Row) -> dict[str, Any]:
-    return {
-        "seq": row["seq"], "at": local(row["at"]), "who": held.person(row["who"]), "acting_for": held.person(row["acting_for"]),
-        "via": row["via"], "verb": row["verb"], "object": row["object"], "data": words(row["data"]),
-    }  # fmt: skip
+    return [change_head(held, row) for row in held.changes]
 
 
 def changelog(db: Database, *, change_id: str, after: int = 0) -> list[dict[str, Any]]:
@@ -234,8 +145,8 @@ def changelog(db: Database, *, change_id: str, after: int = 0) -> list[dict[str,
         names = views.person_names(
             connection, {value for entry in found for value in (entry["who"], entry["acting_for"])}
         )
-    held = views.Files([row], names=names)
-    return [_log_json(held, entry) for entry in found]
+    held = Files([row], names=names)
+    return [log_line(held, entry) for entry in found]
 
 
 # --- the board -----------------------------------------------------------------------------------------------------
@@ -290,7 +201,7 @@ def _days(due: str, clock: Clock) -> tuple[date, date]:
     return clock.today, clock.today if due == "today" else clock.today + timedelta(days=6 - clock.today.weekday())
 
 
-def _board_row(held: views.Files, row: Row, clock: Clock) -> dict[str, Any]:
+def _board_row(held: Files, row: Row, clock: Clock) -> dict[str, Any]:
     steps = held.steps.get(row["id"], [])
     waiting = [one for step in steps for one in held.assignments.get(step["id"], []) if one["state"] == "open"]
     dues = sorted(step["due_on"] for step in steps if step["due_on"])
@@ -377,7 +288,7 @@ def change_page(db: Database, *, change_id: str, now: datetime) -> dict[str, Any
     waits.sort(key=lambda wait: wait["due"]["on"] or date.max)
     active = [line for line in lines if line["state"] != "removed"]
     return {
-        "change": _change_head(held, row), "effective": clock.due(row["effective_on"]),
+        "change": change_head(held, row), "effective": clock.due(row["effective_on"]),
         "total": len(active), "done": sum(1 for line in active if line["state"] in FINISHED),
         "scheduled": sum(1 for line in active if line["state"] == "scheduled"),
         "blocked": [line for line in active if line["state"] == "blocked"],
@@ -403,7 +314,7 @@ def _publication(row: Row) -> dict[str, Any]:
     }
 
 
-def _wait(held: views.Files, step: Row, clock: Clock, counts: Mapping[str, int]) -> dict[str, Any]:
+def _wait(held: Files, step: Row, clock: Clock, counts: Mapping[str, int]) -> dict[str, Any]:
     sheets = {sheet["id"]: sheet for sheet in held.sheets.get(step["change_id"], [])}
     sheet = sheets.get(step["sheet_id"] or "")
     waiting = [one for one in held.assignments.get(step["id"], []) if one["state"] == "open"]
@@ -416,14 +327,14 @@ def _wait(held: views.Files, step: Row, clock: Clock, counts: Mapping[str, int])
     }  # fmt: skip
 
 
-def _acting(held: views.Files, one: Row) -> str:
+def _acting(held: Files, one: Row) -> str:
     name: str = held.names.get(one["person_id"]) or str(one["person_id"])
     acting = one["acting_for_id"]
     return _("%(name)s（代%(other)s）", name=name, other=held.names.get(acting, acting)) if acting else name
 
 
 def _matrix(
-    held: views.Files, row: Row, clock: Clock, lines: Sequence[Row], stages: Mapping[tuple[str, int], Sequence[str]]
+    held: Files, row: Row, clock: Clock, lines: Sequence[Row], stages: Mapping[tuple[str, int], Sequence[str]]
 ) -> dict[str, Any]:
     used = {code for codes in stages.values() for code in codes} | {"publishing"}
     columns = [code for code in STAGE_ORDER if code in used and code not in ("scope", "connecting")]
@@ -440,7 +351,7 @@ def _matrix(
 
 
 def _cell(
-    held: views.Files, sheet: Row, code: str, own: Sequence[str], members: Sequence[Row], clock: Clock
+    held: Files, sheet: Row, code: str, own: Sequence[str], members: Sequence[Row], clock: Clock
 ) -> dict[str, Any]:
     if code == "publishing":
         return _publishing_cell(members)
@@ -481,7 +392,7 @@ def _publishing_cell(members: Sequence[Row]) -> dict[str, Any]:
     return {"mark": "na", "lines": [_("未到")]}
 
 
-def _timeline(held: views.Files, entry: Row, now: datetime) -> dict[str, Any]:
+def _timeline(held: Files, entry: Row, now: datetime) -> dict[str, Any]:
     data = entry["data"]
     who: str = _("系统") if entry["who"] is None else held.names.get(entry["who"]) or str(entry["who"])
     if entry["acting_for"]:
@@ -495,7 +406,7 @@ def _timeline(held: views.Files, entry: Row, now: datetime) -> dict[str, Any]:
             "text": _told(held, entry, data), "big": big, "seq": entry["seq"]}  # fmt: skip
 
 
-def _told(held: views.Files, entry: Row, data: Mapping[str, Any]) -> str:
+def _told(held: Files, entry: Row, data: Mapping[str, Any]) -> str:
     parts = []
     sheet = _sheet_of(held, entry, data)
     stage = STAGE_NAMES.get(data.get("stage") or "")
@@ -516,7 +427,7 @@ def _told(held: views.Files, entry: Row, data: Mapping[str, Any]) -> str:
     return _("%(act)s：“%(text)s”", act=words, text=said) if said else words
 
 
-def _sheet_of(held: views.Files, entry: Row, data: Mapping[str, Any]) -> Row | None:
+def _sheet_of(held: Files, entry: Row, data: Mapping[str, Any]) -> Row | None:
     sheets = {sheet["id"]: sheet for sheet in held.sheets.get(entry["change_id"], [])}
     steps = {step["id"]: step for step in held.steps.get(entry["change_id"], [])}
     about = data.get("sheet") or entry["object"]
@@ -758,7 +669,7 @@ def status_page(db: Database, *, change_id: str, portal_url: str, now: datetime)
     return StatusPage(head, tags, description, "\n\n".join(part for part in parts if part))
 
 
-def _run_name(held: views.Files, row: Row, waits: Sequence[Mapping[str, Any]], late: int) -> tuple[str, list[str]]:
+def _run_name(held: Files, row: Row, waits: Sequence[Mapping[str, Any]], late: int) -> tuple[str, list[str]]:
     title = one_line(row["title"])
     title = title if len(title) <= 24 else title[:23] + "…"
     tags = [row["trigger"]]
@@ -786,7 +697,7 @@ def _run_name(held: views.Files, row: Row, waits: Sequence[Mapping[str, Any]], l
     return name + (f" · 逾期 {late}" if late else ""), tags
 
 
-def _description(held: views.Files, row: Row, waits: Sequence[Mapping[str, Any]], late: int, now: datetime) -> str:
+def _description(held: Files, row: Row, waits: Sequence[Mapping[str, Any]], late: int, now: datetime) -> str:
     counts = held.counts.get(row["id"], {})
     if row["state"] != "open":
         words = [("发布", "published"), ("不予调整", "declined"), ("不予批准", "rejected"), ("移出", "removed")]
@@ -824,7 +735,7 @@ def _md_waits(waits: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def _md_sheets(held: views.Files, row: Row, waits: Sequence[Mapping[str, Any]], totals: Mapping[str, int]) -> str:
+def _md_sheets(held: Files, row: Row, waits: Sequence[Mapping[str, Any]], totals: Mapping[str, int]) -> str:
     sheets = held.sheets.get(row["id"], [])
     if not sheets:
         return ""
@@ -852,7 +763,7 @@ def _md_diagram(stages: Mapping[str, Sequence[str]]) -> str:
     return "\n".join([*lines, "```"])
 
 
-def _md_log(held: views.Files, log: Sequence[Row], now: datetime) -> str:
+def _md_log(held: Files, log: Sequence[Row], now: datetime) -> str:
     lines = ["## 近十条记录", ""]
     for entry in reversed(log):
         told = _timeline(held, entry, now)

@@ -7,19 +7,15 @@ The answers are those of `catalogue.items`, `office.people`, `laws.laws`, `actio
 from __future__ import annotations
 
 import contextlib
-import json
 import sqlite3
-from collections.abc import Iterator, Sequence
-from datetime import UTC, date, datetime
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
-from models.domain.audit import words
 from models.domain.law_text import shelf
-from models.domain.vocabulary import STAGE_NAMES
+from models.store.shapes import Files, change_head, change_whole, people_of
 
-SHANGHAI = ZoneInfo("Asia/Shanghai")
 Rows = list[tuple[Any, ...]]
 _STANDING = "v.valid_to is null and v.superseded_at is null and v.state <> 'cancelled'"
 
@@ -41,6 +37,13 @@ class Reading:
         cursor.execute(sql if self._sqlite else sql.replace("?", "%s"), tuple(parameters))
         found: Rows = cursor.fetchall()
         return found
+
+    def dicts(self, sql: str, parameters: Sequence[Any] = ()) -> list[dict[str, Any]]:
+        """As `rows`, by the names of the columns."""
+        cursor = self._connection.cursor()
+        cursor.execute(sql if self._sqlite else sql.replace("?", "%s"), tuple(parameters))
+        names = [column[0] for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
 @contextlib.contextmanager
@@ -129,140 +132,63 @@ def workdays(read: Reading) -> dict[date, bool]:
 
 def changes(read: Reading, state: str | None = None) -> list[dict[str, Any]]:
     """As `actions.views.change_list`."""
-    where, parameters = ("where c.state = ?", (state,)) if state is not None else ("", ())
-    return [] if read.empty else [head for head, _ in _heads(read, where, parameters)]
+    if read.empty:
+        return []
+    held = _files(read, "where c.state = ?" if state is not None else "", () if state is None else (state,))
+    _name(read, held)
+    return [change_head(held, row) for row in held.changes]
 
 
 def change(read: Reading, reference: str) -> dict[str, Any] | None:
     """As `actions.views.change_show`; None where there is no such change."""
-    found = [] if read.empty else _heads(read, "where c.id = ? or c.number = ?", (reference, reference))
-    if not found:
+    held = Files([]) if read.empty else _files(read, "where c.id = ? or c.number = ?", (reference, reference))
+    if not held.changes:
         return None
-    head, of_sheet = found[0]
-    number = (head["id"],)
-    adjustments = [
-        {
-            "id": key, "target": {"kind": kind, "code": code, "name": name}, "outcomes": outcomes.split("+"), "state": state,
-            "revision": revision, "effective_at": _local(effective), "sheet": sheet, "reason": reason,
-            "uncertain": bool(uncertain), "declined": bool(declined),
-        }
-        for key, kind, code, name, outcomes, state, revision, effective, sheet, reason, uncertain, declined in read.rows(
-            "select id, kind, code, name, outcomes, state, revision, effective_at, sheet_id, reason, uncertain, declined"
-            " from adjustment where change_id = ? order by ord, id",
-            number,
-        )
-    ]  # fmt: skip
-    sheets = [
-        {
-            "id": key, "department": {"id": department, "name": department_name}, "procedure": procedure,
-            "procedure_version": edition, "round": round_, "state": state, "stuck": stuck, "parent": parent,
-            "steps": of_sheet.get(key, []), "adjustments": [a["id"] for a in adjustments if a["sheet"] == key],
-        }
-        for key, department, department_name, procedure, edition, round_, state, stuck, parent in read.rows(
-            "select id, department_id, department_name, procedure_key, procedure_no, round, state, stuck, parent_id"
-            " from sheet where change_id = ? order by ord, id",
-            number,
-        )
-    ]  # fmt: skip
-    decisions = [
-        {
-            "assignment": assignment, "person": _person(by, name), "acting_for": _person(acting, acting_name),
-            "verdict": verdict, "at": _local(at), "via": via, "proof": proof, "stage": stage, "round": round_,
-            "sheet": sheet, "comment": comment,
-        }
-        for assignment, by, name, acting, acting_name, verdict, at, via, proof, stage, round_, sheet, comment in read.rows(
-            "select d.assignment_id, p.id, p.name, f.id, f.name, d.verdict, d.at, d.via, d.proof, s.stage, s.round,"
-            " s.sheet_id, d.comment from decision d join step s on s.id = d.step_id join person p on p.id = d.person_id"
-            " left join person f on f.id = d.acting_for_id where d.change_id = ? and d.undone_at is null"
-            " order by d.at, d.id",
-            number,
-        )
-    ]  # fmt: skip
-    log = [
-        {
-            "seq": seq, "at": _local(at), "who": _person(who, who_name), "acting_for": _person(acting, acting_name),
-            "via": via, "verb": verb, "object": about, "data": words(json.loads(data) if isinstance(data, str) else data),
-        }
-        for seq, at, who, who_name, acting, acting_name, via, verb, about, data in read.rows(
-            "select l.seq, l.at, l.who, p.name, l.acting_for, f.name, l.via, l.verb, l.object, l.data from change_log l"
-            " left join person p on p.id = l.who left join person f on f.id = l.acting_for"
-            " where l.change_id = ? order by l.seq",
-            number,
-        )
-    ]  # fmt: skip
-    return {**head, "sheets": sheets, "adjustments": adjustments, "decisions": decisions, "log": log}
-
-
-def _heads(
-    read: Reading, where: str, parameters: Sequence[Any]
-) -> list[tuple[dict[str, Any], dict[str, list[dict[str, Any]]]]]:
-    """Each change with its own steps, and the steps of its sheets by sheet."""
-    scope = f"from step s join change c on c.id = s.change_id {where}"
-    waiting: dict[str, list[dict[str, Any]]] = {}
-    for step_id, person, name, acting, acting_name in read.rows(
-        "select a.step_id, p.id, p.name, f.id, f.name from assignment a join person p on p.id = a.person_id"
-        " left join person f on f.id = a.acting_for_id"
-        f" where a.state = 'open' and a.step_id in (select s.id {scope}) order by a.opened_at, a.person_id, a.id",
-        parameters,
-    ):
-        entry = {"person": _person(person, name), "acting_for": _person(acting, acting_name)}
-        waiting.setdefault(step_id, []).append(entry)
-    own: dict[str, list[dict[str, Any]]] = {}
-    of_sheet: dict[str, dict[str, list[dict[str, Any]]]] = {}
-    columns = (
-        "s.change_id, s.sheet_id, s.id, s.stage, s.round, s.state, s.due_on, s.provisional, s.opened_at, s.no_owner"
+    number = (held.changes[0]["id"],)
+    lines = read.dicts(
+        "select id, kind, code, name, outcomes, state, revision, effective_at, sheet_id, reason, uncertain, declined"
+        " from adjustment where change_id = ? order by ord, id",
+        number,
     )
-    for change_id, sheet_id, step_id, stage, round_, standing, due, provisional, opened, no_owner in read.rows(
-        f"select {columns} {scope} order by s.opened_at, s.id", parameters
-    ):
-        step = {
-            "id": step_id, "stage": stage, "stage_name": STAGE_NAMES[stage], "round": round_, "state": standing,
-            "due": _text(due), "provisional": bool(provisional), "opened_at": _local(opened), "no_owner": no_owner,
-            "waits_for": waiting.get(step_id, []) if standing == "open" else [],
-        }  # fmt: skip
-        if sheet_id is None:
-            own.setdefault(change_id, []).append(step)
-        else:
-            of_sheet.setdefault(change_id, {}).setdefault(sheet_id, []).append(step)
-    columns = (
-        "c.id, c.number, c.trigger, c.title, c.reason, c.state, c.phase, c.attempt, c.flow_run_id, c.stuck, c.starter_id,"
-        " a.name, c.coordinator_id, b.name, c.created_at, c.effective_on"
-    ).replace("c.trigger", 'c."trigger"')
-    found = read.rows(
-        f"select {columns} from change c left join person a on a.id = c.starter_id"
-        f" left join person b on b.id = c.coordinator_id {where} order by c.number",
-        parameters,
+    made = read.dicts(
+        "select d.assignment_id, d.person_id, d.acting_for_id, d.verdict, d.at, d.via, d.proof, d.comment, s.stage, s.round,"
+        " s.sheet_id from decision d join step s on s.id = d.step_id where d.change_id = ? and d.undone_at is null"
+        " order by d.at, d.id",
+        number,
     )
-    names = ("id", "number", "trigger", "title", "reason", "state", "phase", "attempt", "flow_run_id", "stuck")
-    return [
-        (
-            {
-                **dict(zip(names, row, strict=False)),
-                "starter": _person(row[10], row[11]),
-                "coordinator": _person(row[12], row[13]),
-                "created_at": _local(row[14]),
-                "effective_on": _text(row[15]),
-                "steps": own.get(row[0], []),
-            },
-            of_sheet.get(row[0], {}),
+    log = read.dicts(
+        "select seq, at, who, acting_for, via, verb, object, data from change_log where change_id = ? order by seq",
+        number,
+    )
+    _name(read, held, [*made, *log])
+    return change_whole(held, held.changes[0], lines, made, log)
+
+
+def _files(read: Reading, where: str, parameters: Sequence[Any]) -> Files:
+    """Some changes with their sheets, steps and open assignments."""
+    columns = (
+        "id, number, trigger, title, reason, state, phase, attempt, flow_run_id, stuck, starter_id, coordinator_id,"
+        " created_at, effective_on"
+    )
+    chosen = ", ".join(f'c."{name}"' for name in columns.split(", "))
+    held = Files(read.dicts(f"select {chosen} from change c {where} order by c.number", parameters))
+    scope = f"where x.change_id in (select c.id from change c {where})"
+    for row in read.dicts(f"select x.* from sheet x {scope} order by x.ord, x.id", parameters):
+        held.sheets.setdefault(row["change_id"], []).append(row)
+    for row in read.dicts(f"select x.* from step x {scope} order by x.opened_at, x.id", parameters):
+        held.steps.setdefault(row["change_id"], []).append(row)
+    order = "order by x.opened_at, x.person_id, x.id"
+    for row in read.dicts(f"select x.* from assignment x {scope} and x.state = 'open' {order}", parameters):
+        held.assignments.setdefault(row["step_id"], []).append(row)
+    return held
+
+
+def _name(read: Reading, held: Files, entries: Iterable[dict[str, Any]] = ()) -> None:
+    """Read the names of everybody in it."""
+    people = sorted(people_of(held, entries))
+    for start in range(0, len(people), 500):
+        some = people[start : start + 500]
+        marks = ", ".join("?" * len(some))
+        held.names.update(
+            (key, name) for key, name in read.rows(f"select id, name from person where id in ({marks})", some)
         )
-        for row in found
-    ]
-
-
-def _person(person_id: str | None, name: str | None) -> dict[str, Any] | None:
-    return None if person_id is None else {"id": person_id, "name": name}
-
-
-def _text(day: object) -> str | None:
-    return None if day is None else str(day)
-
-
-def _local(moment: Any) -> str | None:
-    """A stored moment as ISO 8601 in Shanghai; SQLite keeps UTC as text without a zone."""
-    if moment is None:
-        return None
-    if isinstance(moment, str):
-        moment = datetime.fromisoformat(moment).replace(tzinfo=UTC)
-    text: str = moment.astimezone(SHANGHAI).isoformat(timespec="seconds")
-    return text

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
@@ -24,6 +24,7 @@ from models.store.change import (
     chunks,
     rows,
 )
+from models.store.shapes import Files, people_of
 from models.store.sql import among, table
 from models.tables import (
     Basis,
@@ -44,22 +45,6 @@ ITEM, BASIS = table(Item), table(Basis)
 REQUEST = table(Request)
 PUBLICATION, PUBLICATION_LINE, SNAPSHOT = table(Publication), table(PublicationLine), table(ListSnapshot)
 PAGE_SIZE = 50
-
-
-@dataclass
-class Files:
-    """Some changes with their sheets, steps and assignments, and the names of everybody in them."""
-
-    changes: list[Row]
-    sheets: dict[str, list[Row]] = field(default_factory=dict)
-    steps: dict[str, list[Row]] = field(default_factory=dict)
-    assignments: dict[str, list[Row]] = field(default_factory=dict)
-    counts: dict[str, dict[str, int]] = field(default_factory=dict)
-    names: dict[str, str] = field(default_factory=dict)
-
-    def person(self, person_id: str | None) -> dict[str, Any] | None:
-        """`{"id", "name"}`, or None for nobody."""
-        return None if person_id is None else {"id": person_id, "name": self.names.get(person_id, person_id)}
 
 
 def _selected(
@@ -112,10 +97,7 @@ def files(connection: Connection, changes: list[Row], *, open_only: bool) -> Fil
         )
         for change_id, state, count in connection.execute(query):
             found.counts.setdefault(change_id, {})[state] = int(count)
-    people: set[str | None] = {change[key] for change in changes for key in ("starter_id", "coordinator_id")}
-    for held in found.assignments.values():
-        people.update(value for row in held for value in (row["person_id"], row["acting_for_id"]))
-    found.names = person_names(connection, people)
+    found.names = person_names(connection, people_of(found))
     return found
 
 
