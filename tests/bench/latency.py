@@ -156,7 +156,6 @@ class Driver:
         self.token = json.loads(issued.stdout)["token"]
         self.http = httpx2.Client(base_url=system.portal, timeout=30, trust_env=False)
         self._own = threading.local()
-        self.links: dict[str, dict[str, str]] = {}
         self.runs: dict[str, str] = {}
         self._requests = itertools.count(1)
 
