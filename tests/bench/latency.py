@@ -24,6 +24,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 
@@ -205,10 +206,11 @@ class Driver:
     def desks(self, change: str) -> dict[str, str]:
         """The newest link of each person in a change."""
         with self.box.came:
+            # The system may have been started again on another port since.
             return {
-                mail["to"]: mail["link"]
+                mail["to"]: self.system.portal + urlsplit(mail["link"]).path
                 for mail in self.box.mails
-                if (mail.get("change") or None) == change and mail["link"]
+                if mail.get("change") == change and mail["link"]
             }
 
     def open_tasks(self, change: str) -> list[tuple[str, dict[str, Any]]]:

@@ -47,12 +47,11 @@ def run(folder: Path, box: Sink, database: str, wanted: int, real: int = REAL) -
     with latency.stack(home, box.port, database, 300) as system:
         driver = Driver(system, box)
         chosen = latency.items_of(driver, real)
-        originals, runs = [], {}
+        originals = []
         for item in chosen:
             change, _ = driver.start(item["code"], item["name"] + "丁")
             originals.append(change)
         runs = dict(driver.runs)
-        links = dict(driver.links)
         wait_asleep(driver, originals)
         result["before: memory, MB"] = {name: latency.memory(pid) for name, pid in system.children().items()}
     business = database or f"sqlite:///{home}/shixiang.db"
@@ -74,7 +73,7 @@ def run(folder: Path, box: Sink, database: str, wanted: int, real: int = REAL) -
     with latency.stack(home, box.port, database, 300) as system:
         result["start to ready, s"] = round(time.monotonic() - began, 1)
         driver = Driver(system, box)
-        driver.runs, driver.links = runs, links
+        driver.runs = runs
         result |= measured(system, driver, originals)
     db.close()
     return result
