@@ -196,7 +196,7 @@ class Office:
 
     def refresh_due(self) -> None:
         """Reckon again when the changes are next due, where it is not what stands in the tables."""
-        for change_id in engine.wrongly_due(self.db):
+        for change_id in engine.wrongly_due(self.db, now=self.now()):
             engine.recompute_due(self.db, change_id=change_id, now=self.now())
 
     def watch_turn(self, count: int) -> tuple[int, Sequence[str]]:

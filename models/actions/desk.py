@@ -429,9 +429,13 @@ class _Hand:
         }
 
     def _find(self, said: DecisionIn) -> tuple[Row, Row]:
-        found = rows(self.connection, select(ASSIGNMENT).where(ASSIGNMENT.c.id == said.assignment))
+        person = office.PERSON.c
+        its_own = select(ASSIGNMENT, person.disabled_at).join(office.PERSON, person.id == ASSIGNMENT.c.person_id)
+        found = rows(self.connection, its_own.where(ASSIGNMENT.c.id == said.assignment))
         if not found or found[0]["change_id"] != self.case.id or found[0]["person_id"] != self.person_id:
             raise BadInput("nothing_to_decide", "本次提交没有您可办理的待办，未作任何改动。")
+        if found[0]["disabled_at"] is not None:
+            raise Forbidden("not_your_seat", "您的账号已停用，本次提交未记录。请与统筹协调人联系。")
         assignment = found[0]
         step = rows(self.connection, select(STEP).where(STEP.c.id == assignment["step_id"]))[0]
         standing = rows(

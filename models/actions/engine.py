@@ -7,8 +7,20 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, literal, or_, select, union, update
 
+from models.domain.deadlines import shanghai_day
 from models.store import office
-from models.store.change import CHANGE, ENGINE, Case, Wake, next_moment, rows, wake_of, wrong_moments
+from models.store.change import (
+    CHANGE,
+    ENGINE,
+    Case,
+    Wake,
+    assignments_of_leavers,
+    changes_of_leavers,
+    next_moment,
+    rows,
+    wake_of,
+    wrong_moments,
+)
 from models.store.database import Database
 from models.store.sql import among
 
@@ -180,10 +192,10 @@ def wakes_for(db: Database, *, change_ids: Sequence[str]) -> list[Wake]:
         return [wake_of(row) for row in rows(connection, query)]
 
 
-def wrongly_due(db: Database) -> list[str]:
-    """The open changes whose `next_due` is not what stands in the tables."""
+def wrongly_due(db: Database, *, now: datetime) -> list[str]:
+    """The open changes whose `next_due` is not what stands in the tables, or in which somebody asked has left."""
     with db.reader() as connection:
-        return wrong_moments(connection)
+        return sorted({*wrong_moments(connection), *changes_of_leavers(connection, shanghai_day(now))})
 
 
 def open_after(db: Database, *, after: str, count: int) -> tuple[int, list[str]]:
@@ -201,8 +213,13 @@ def recompute_due(db: Database, *, change_id: str, now: datetime) -> bool:
 
 def _recompute(connection: Connection, change_id: str, now: datetime) -> bool:
     case = Case(connection, change_id, now)
+    if case.row["state"] != "open":
+        return False
+    if assignments_of_leavers(connection, change_id, shanghai_day(now)):
+        case.log("人员变动", about=case.row["number"], work=True)
+        case.flush()
     moment = next_moment(connection, change_id)
-    if case.row["next_due"] == moment or case.row["state"] != "open":
+    if case.row["next_due"] == moment:
         return False
     case.set(next_due=moment)
     case.flush()

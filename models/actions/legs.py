@@ -15,7 +15,8 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, select, update
 
-from models.actions.moving import move_sheet
+from models.actions.leaving import hand_back
+from models.actions.moving import close_step, move_sheet, tell_taken_out
 from models.actions.notices import Writer, at_text, day_text
 from models.actions.opening import Room, open_scope
 from models.actions.publishing import publish_due
@@ -39,7 +40,6 @@ from models.store.change import (
     adjustments_of_step,
     assignments,
     decisions,
-    drop_rungs,
     due_lines,
     due_rungs,
     fire_rung,
@@ -50,12 +50,11 @@ from models.store.change import (
     rows,
     set_adjustments,
     set_sheet,
-    set_step,
     standing,
     steps,
 )
 from models.store.database import Database
-from models.store.outbox import Enqueued, HandOver, cancel, enqueue
+from models.store.outbox import Enqueued, HandOver, enqueue
 from models.tables import new_id
 
 _log = logging.getLogger("shixiang.legs")
@@ -274,6 +273,7 @@ class _Pass:
         row = room.case.row
         if self._turns == 1:
             self.upto, self.before = int(row["work_seq"]), int(row["consumed_seq"])
+            hand_back(room)
         if row["phase"] in {"registered", "assessing"}:
             _assess(room)
         elif row["phase"] == "scoping":
@@ -423,16 +423,19 @@ def _scope(room: Room) -> None:
             open_scope(room, lines, SCOPE_DAYS)
         return
     step = open_ones[0]
+    asked = assignments(room.connection, [step["id"]])[step["id"]]
     decided = decisions(room.connection, [step["id"]])[step["id"]]
+    if not lines:
+        tell_taken_out(room, step, None, close_step(room, step, asked, "withdrawn"))
+        _close(case, "closed", "全部事项已移出")
+        return
     if not decided:
         return
     out = {key for key, line in decided[0]["lines"].items() if line["verdict"] == "take_out"}
     for adjustment_id in out:
         remark = decided[0]["lines"][adjustment_id]["remark"] or decided[0]["comment"]
         set_adjustments(room.case, [adjustment_id], state="removed", reason=remark)
-    set_step(room.case, step["id"], state="passed", closed_at=case.now)
-    drop_rungs(room.connection, [step["id"]])
-    cancel(room.connection, step_ids=[step["id"]])
+    close_step(room, step, asked, "passed", "released")
     _confirmed(room, [line for line in lines if line["id"] not in out])
 
 

@@ -22,8 +22,8 @@ from models.store.change import (
     assignments,
     close_assignments,
     drop_rungs,
+    lines_of_step,
     procedure_body,
-    removed_lines,
     set_adjustments,
     set_sheet,
     set_step,
@@ -101,20 +101,18 @@ def _end_sheet(room: Room, sheet: Row, held: SheetRound) -> None:
     for step in held.steps:
         if step["state"] != "open":
             continue
-        shown = len(held.shown[step["id"]])
-        for person_id in _close(room, step, held.asked[step["id"]], "withdrawn"):
-            key = f"{step['id']}:taken_out:{person_id}"
-            room.writer.add(
-                "taken_out", person_id, key, step=step, sheet=sheet, count=shown, reason=_why_out(room, sheet)
-            )
+        tell_taken_out(room, step, sheet, close_step(room, step, held.asked[step["id"]], "withdrawn"))
     sheet["state"] = "done" if held.lines else "dissolved"
     set_sheet(room.case, sheet["id"], state=sheet["state"])
 
 
-def _why_out(room: Room, sheet: Row) -> str:
-    """The reasons for which the lines of a sheet were taken out, each once."""
-    removed = removed_lines(room.connection, sheet["id"])
-    return "；".join(dict.fromkeys(row["reason"] for row in removed if row["reason"])) or "见变更记录"
+def tell_taken_out(room: Room, step: Row, sheet: Row | None, people: Sequence[str]) -> None:
+    """Tell who was asked that nothing of it is left, with the reasons for which the lines were taken out, each once."""
+    removed = [row for row in lines_of_step(room.connection, step["id"]) if row["state"] == "removed"]
+    why = "；".join(dict.fromkeys(row["reason"] for row in removed if row["reason"])) or "见变更记录"
+    for person_id in people:
+        key = f"{step['id']}:taken_out:{person_id}"
+        room.writer.add("taken_out", person_id, key, step=step, sheet=sheet, count=len(removed), reason=why)
 
 
 def withdraw_steps(room: Room, sheet_id: str, state: str) -> list[str]:
@@ -123,13 +121,13 @@ def withdraw_steps(room: Room, sheet_id: str, state: str) -> list[str]:
         step for step in steps(room.connection, room.case.id, states=["open"]) if step["sheet_id"] == sheet_id
     ]
     asked = assignments(room.connection, [step["id"] for step in open_steps])
-    return [person for step in open_steps for person in _close(room, step, asked[step["id"]], state)]
+    return [person for step in open_steps for person in close_step(room, step, asked[step["id"]], state)]
 
 
-def _close(room: Room, step: Row, asked: Sequence[Row], state: str) -> list[str]:
-    """Close a step before its decision; the persons whose assignment ended so."""
+def close_step(room: Room, step: Row, asked: Sequence[Row], state: str, left: str = "") -> list[str]:
+    """Close a step; who had not decided is `left` so (as the step where nothing is said). Those persons."""
     set_step(room.case, step["id"], state=state, closed_at=room.case.now)
-    persons = close_assignments(room.case, asked, state)
+    persons = close_assignments(room.case, asked, left or state)
     drop_rungs(room.connection, [step["id"]])
     cancel(room.connection, step_ids=[step["id"]])
     return persons
@@ -171,7 +169,7 @@ def _close_if_met(room: Room, sheet: Row, held: SheetRound, step: Row, rule: Sta
     """Close a step whose rule is met by what was decided; whether it was."""
     asked, made = held.asked[step["id"]], held.made[step["id"]]
     seats = [Seat(a["seat"], a["state"] == "decided") for a in asked if a["state"] in {"open", "decided"}]
-    if not rule_met(rule.rule, seats) or (step["no_owner"] and rule.rule == "all" and not _all_seats(rule, seats)):
+    if not rule_met(rule.rule, seats, rule.seats):
         return False
     ids = [line["adjustment_id"] for line in held.shown[step["id"]]]
     back = any(fate([line_verdict(d, i) for d in made]) == "back" for i in ids)
@@ -182,10 +180,6 @@ def _close_if_met(room: Room, sheet: Row, held: SheetRound, step: Row, rule: Sta
     report.moved.append((step["stage"], sheet["department_name"], len(ids)))
     room.case.log("环节结束", about=step["id"], stage=step["stage"], state=step["state"], sheet=sheet["id"])
     return True
-
-
-def _all_seats(rule: StageRule, seats: Sequence[Seat]) -> bool:
-    return len({seat.seat for seat in seats}) >= max(1, len(rule.seats))
 
 
 def _decided_elsewhere(room: Room, sheet: Row, step: Row, made: Sequence[Row], person_id: str) -> None:

@@ -68,7 +68,7 @@ def open_stage(room: Room, sheet: Row, rule: StageRule, lines: Sequence[Row], *,
         raise BadInput("role_missing", f"流程“{key}”缺少岗位“{rule.role}”：请补任职后在统筹台点“重试”。")
     put_before(room, step, sheet, lines, asked)
     if empty:
-        _no_owner(room, step, sheet, rule, lines)
+        tell_no_owner(room, step, sheet, rule, lines)
     room.case.log(
         "打开",
         about=step["id"],
@@ -150,10 +150,12 @@ def opened_extra(room: Room, step: Row, sheet: Row | None, lines: Sequence[Row])
     return extra
 
 
-def _no_owner(room: Room, step: Row, sheet: Row, rule: StageRule, lines: Sequence[Row]) -> None:
-    """Nobody can take a seat: it stands on the coordinator's board, and he is told."""
-    role = ROLE_NAMES[rule.role][0]
-    reason = f"{sheet['department_name'] or '未登记的部门'}没有在任的{role}，或者须回避，也没有可接替的上一级负责人"
+def tell_no_owner(room: Room, step: Row, sheet: Row | None, rule: StageRule | None, lines: Sequence[Row]) -> None:
+    """Nobody can take a seat (the scope step has no rule): it stands on the coordinator's board, and he is told."""
+    code = "coordinator" if rule is None else rule.role
+    role = ROLE_NAMES[code][0]
+    where = "本单位" if sheet is None else sheet["department_name"] or "未登记的部门"
+    reason = f"{where}没有在任的{role}，或者须回避，也没有可接替的上一级负责人"
     step["no_owner"] = reason
     coordinator = room.case.row["coordinator_id"]
     if coordinator is not None:
@@ -165,7 +167,7 @@ def _no_owner(room: Room, step: Row, sheet: Row, rule: StageRule, lines: Sequenc
             sheet=sheet,
             lines=lines,
             reason=reason,
-            role={"code": rule.role, "name": role},
+            role={"code": code, "name": role},
         )
 
 
@@ -176,5 +178,7 @@ def open_scope(room: Room, lines: Sequence[Row], days: int) -> str:
     holders = room.holders("coordinator")
     mine = [holder for holder in holders if holder.person_id == case.row["coordinator_id"]] or holders
     put_before(room, step, None, lines, [Asked("coordinator", h.person_id, None, h.superior_person_id) for h in mine])
+    if not mine:
+        tell_no_owner(room, step, None, None, lines)
     case.log("打开", about=step["id"], stage="scope", due=step["due_on"].isoformat(), name=STAGE_NAMES["scope"])
     return str(step["id"])

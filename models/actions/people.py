@@ -117,4 +117,5 @@ class People:
             for h in holders
             if h.superior_person_id and not barred(stage, wrote, h.superior_person_id)
         }
-        return [Asked(seat, person, None, None) for person in sorted(superiors)]
+        here = [person for person in sorted(superiors) if office.is_here(self.connection, person, self.today)]
+        return [Asked(seat, person, None, None) for person in here]

@@ -34,7 +34,7 @@ from models.store.change import (
     settled_sheets,
     standing_proposals,
 )
-from models.store.publication import is_published_at, new_publication
+from models.store.publication import free_moment, new_publication
 from models.store.sql import table
 from models.store.turns import take_turn
 from models.tables import Code, Item, new_id
@@ -102,9 +102,9 @@ def _codes_taken(room: Room, new: Sequence[Row], proposals: dict[str, Row]) -> d
 
 def _publish(room: Room, good: Sequence[Row], proposals: dict[str, Row]) -> None:
     case = room.case
-    effective = validity_begins(max(row["effective_at"] for row in good), case.now)
-    if is_published_at(room.connection, case.id, effective):
-        effective = case.now  # a sheet that was held back: the others of its moment are published already
+    wanted = validity_begins(max(row["effective_at"] for row in good), case.now)
+    # A sheet that was held back: the others of its moment are published already.
+    effective = free_moment(room.connection, case.id, wanted, case.now)
     since = _legal_since(room, effective)
     bodies: dict[str, dict[str, Any]] = {row["id"]: dict(proposals[row["id"]]["content"] or {}) for row in good}
     # New items first: their line of the log must not take the seal of the publication from the line that tells of it.

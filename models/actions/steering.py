@@ -213,8 +213,12 @@ def reassign(
         taker = office.person(room.connection, to)
         if barred(work.step["stage"], room.wrote(work.line_ids), taker.id):
             raise Forbidden("four_eyes", f"该内容由{taker.name}起草，按照起草与审核分离的要求，不能转交其办理。")
+        if not office.is_here(room.connection, taker.id, room.today):
+            raise Forbidden("not_your_seat", f"{taker.name}已离任或者停用，不能转交其办理。请选择其他人员。")
         leaving = _leaving(room, work, person_id, assignment_id)
-        if not leaving and not work.step["no_owner"]:
+        if assignment_id is None and work.empty_seats and person_id in room.coordinators:
+            leaving = []  # seats nobody holds are filled before others change hands
+        if not (leaving or work.empty_seats):
             raise _too_late(work.asked)
         if any(row["person_id"] == taker.id for row in work.open):
             raise Conflict("superseded", f"{taker.name}已经是该环节的办理人。")
@@ -300,8 +304,8 @@ def _hand_over(
         told["from"] = room.writer.person(leaving[0]["person_id"])
         room.writer.add("reassigned_to", taker.id, key, **told)
     else:
-        put_before(room, step, sheet, lines, [Asked(step["stage"], taker.id, None, None)])
-    set_step(room.case, step["id"], no_owner=None)
+        put_before(room, step, sheet, lines, [Asked(seat, taker.id, None, None) for seat in work.empty_seats])
+        set_step(room.case, step["id"], no_owner=None)
     room.case.log("转交", who=by, via=via, about=step["id"], to=taker.id, reason=reason)
 
 

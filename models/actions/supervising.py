@@ -60,6 +60,25 @@ class Work:
         """The adjustments the step puts before its people."""
         return [line["adjustment_id"] for line in step_lines(self.connection, [self.step["id"]])[self.step["id"]]]
 
+    @cached_property
+    def rule(self) -> StageRule | None:
+        """The stage as its procedure has it; the scope step has none."""
+        return None if self.sheet is None else _rule(self.connection, self.sheet, self.step["stage"])
+
+    @property
+    def settled(self) -> bool:
+        """Whether one decision was enough and is there: what comes after it counts no more."""
+        one_is_enough = self.rule is None or self.rule.rule == "any"
+        return one_is_enough and any(row["state"] == "decided" for row in self.asked)
+
+    @property
+    def empty_seats(self) -> list[str]:
+        """Seats of the stage that nobody holds and nobody decided for."""
+        held = {row["seat"] for row in self.asked if row["state"] in {"open", "decided"}}
+        if self.rule is None or self.rule.rule == "any":
+            return [] if held else ["coordinator" if self.rule is None else self.rule.role]
+        return [seat for seat in self.rule.seats if seat not in held]
+
 
 def read_work(people: People, step_id: str) -> Work:
     """One step by its id."""
@@ -84,8 +103,8 @@ def choices(people: People, work: Work, row: Row) -> list[Asked]:
     asked: list[Asked] = []
     if work.sheet is None:
         asked = [Asked("coordinator", person, None, None) for person in sorted(people.coordinators)]
-    elif (rule := _rule(people.connection, work.sheet, stage)) is not None:
-        asked = people.asked(rule, work.sheet, work.line_ids)[0]
+    elif work.rule is not None:
+        asked = people.asked(work.rule, work.sheet, work.line_ids)[0]
     seats: dict[str, list[str]] = {}
     for one in asked:
         seats.setdefault(one.seat, []).append(one.person_id)

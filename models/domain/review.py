@@ -47,13 +47,16 @@ class Seat:
     decided: bool
 
 
-def rule_met(rule: str, seats: Sequence[Seat]) -> bool:
-    """`any`: one decision is enough. `all`: one decision for each seat. Nobody asked is never met."""
+def rule_met(rule: str, seats: Sequence[Seat], named: Sequence[str] = ()) -> bool:
+    """`any`: one decision is enough. `all`: one decision for each seat that the stage has `named` or that was asked.
+
+    Nobody asked is never met, and so is a named seat that nobody holds.
+    """
     if not seats:
         return False
     if rule == "any":
         return any(seat.decided for seat in seats)
-    wanted = {seat.seat for seat in seats}
+    wanted = {*named, *(seat.seat for seat in seats)}
     return wanted <= {seat.seat for seat in seats if seat.decided}
 
 

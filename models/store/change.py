@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 from sqlalchemy import (
     BindParameter,
     Connection,
+    Date,
     Table,
     and_,
     bindparam,
@@ -43,6 +44,7 @@ from models.tables import (
     Engine,
     Item,
     Person,
+    Post,
     Procedure,
     Proposal,
     Rung,
@@ -54,7 +56,8 @@ from models.tables import (
 CHANGE, LOG, ADJUSTMENT, PROPOSAL = table(Change), table(ChangeLog), table(Adjustment), table(Proposal)
 SHEET, STEP, LINE, RUNG = table(Sheet), table(Step), table(StepLine), table(Rung)
 ASSIGNMENT, DECISION, DECISION_LINE = table(Assignment), table(Decision), table(DecisionLine)
-PROCEDURE, ENGINE, PERSON, ITEM, CONTACT = (table(one) for one in (Procedure, Engine, Person, Item, Contact))
+PROCEDURE, ENGINE, PERSON, POST = table(Procedure), table(Engine), table(Person), table(Post)
+ITEM, CONTACT = table(Item), table(Contact)
 
 Row = dict[str, Any]
 _EDITIONS: WeakKeyDictionary[Engine_, dict[tuple[str, int], Row]] = WeakKeyDictionary()
@@ -247,12 +250,6 @@ def adjustments(connection: Connection, *, change_id: str | None = None, sheet_i
     return rows(connection, query)
 
 
-def removed_lines(connection: Connection, sheet_id: str) -> list[Row]:
-    """The adjustments taken out of a sheet, in order."""
-    where = and_(ADJUSTMENT.c.sheet_id == sheet_id, ADJUSTMENT.c.state == "removed")
-    return rows(connection, select(ADJUSTMENT).where(where).order_by(ADJUSTMENT.c.ord, ADJUSTMENT.c.id))
-
-
 def due_lines(connection: Connection, change_id: str, now: datetime) -> list[Row]:
     """The adjustments of a change whose moment has come, in order; not those of a sheet that is tried again later."""
     held = select(SHEET.c.id).where(SHEET.c.change_id == change_id, SHEET.c.stuck.is_not(None), SHEET.c.retry_at > now)
@@ -287,10 +284,15 @@ def settled_sheets(connection: Connection, change_id: str, terminal: Collection[
 
 def adjustments_of_step(connection: Connection, step_id: str) -> list[Row]:
     """The adjustments a step puts before its people, in their order there; removed ones are left out."""
+    return [row for row in lines_of_step(connection, step_id) if row["state"] != "removed"]
+
+
+def lines_of_step(connection: Connection, step_id: str) -> list[Row]:
+    """The adjustments a step put before its people when it was opened, in their order there."""
     query = (
         select(ADJUSTMENT)
         .join(LINE, LINE.c.adjustment_id == ADJUSTMENT.c.id)
-        .where(and_(LINE.c.step_id == step_id, ADJUSTMENT.c.state != "removed"))
+        .where(LINE.c.step_id == step_id)
         .order_by(LINE.c.ord, ADJUSTMENT.c.ord)
     )
     return rows(connection, query)
@@ -397,6 +399,34 @@ def assignments(connection: Connection, step_ids: Sequence[str]) -> dict[str, li
         for row in rows(connection, query):
             found[row["step_id"]].append(row)
     return found
+
+
+def assignments_of_leavers(connection: Connection, change_id: str, on: date) -> list[Row]:
+    """What lies open in a change before people who were disabled, or who had posts and hold none on this day."""
+    return rows(connection, _LEAVERS, change_id=change_id, on=on)
+
+
+def changes_of_leavers(connection: Connection, on: date) -> list[str]:
+    """The open changes in which something lies open before such people."""
+    return list(connection.execute(_CHANGES_OF_LEAVERS, {"on": on}).scalars())
+
+
+def _leavers() -> Any:
+    posts = select(POST.c.id).where(POST.c.person_id == PERSON.c.id)
+    held = posts.where(or_(POST.c.to_on.is_(None), POST.c.to_on >= bindparam("on", type_=Date())))
+    return or_(PERSON.c.disabled_at.is_not(None), and_(posts.exists(), ~held.exists()))
+
+
+_OPEN_BEFORE_LEAVERS = (
+    select(ASSIGNMENT)
+    .join(PERSON, PERSON.c.id == ASSIGNMENT.c.person_id)
+    .join(STEP, STEP.c.id == ASSIGNMENT.c.step_id)
+    .where(ASSIGNMENT.c.state == "open", STEP.c.state == "open", _leavers())
+)
+_LEAVERS = _OPEN_BEFORE_LEAVERS.where(ASSIGNMENT.c.change_id == bindparam("change_id")).order_by(
+    ASSIGNMENT.c.step_id, ASSIGNMENT.c.id
+)
+_CHANGES_OF_LEAVERS = _OPEN_BEFORE_LEAVERS.with_only_columns(ASSIGNMENT.c.change_id).distinct()
 
 
 def decisions(connection: Connection, step_ids: Sequence[str]) -> dict[str, list[Row]]:

@@ -120,6 +120,14 @@ def name_of(connection: Connection, person_id: str) -> str:
     return str(name)
 
 
+def is_here(connection: Connection, person_id: str, on: date) -> bool:
+    """Whether a person has not been disabled, and of the posts he had holds one on this day or later."""
+    posts = select(POST.c.id).where(POST.c.person_id == person_id)
+    held = posts.where(or_(POST.c.to_on.is_(None), POST.c.to_on >= on))
+    query = select(PERSON.c.id).where(and_(PERSON.c.id == person_id, PERSON.c.disabled_at.is_(None)))
+    return connection.execute(query.where(or_(~posts.exists(), held.exists()))).first() is not None
+
+
 def _held_on(on: date) -> ColumnElement[bool]:
     """A post held on a day, by a person who has not been disabled."""
     return and_(POST.c.from_on <= on, or_(POST.c.to_on.is_(None), POST.c.to_on >= on), PERSON.c.disabled_at.is_(None))

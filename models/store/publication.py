@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -50,10 +50,14 @@ def new_publication(
     return publication_id, number
 
 
-def is_published_at(connection: Connection, change_id: str, effective_at: datetime) -> bool:
-    """Whether something of a change was published for a moment already."""
-    where = (PUBLICATION.c.change_id == change_id, PUBLICATION.c.effective_at == effective_at)
-    return connection.execute(select(PUBLICATION.c.id).where(*where)).first() is not None
+def free_moment(connection: Connection, change_id: str, wanted: datetime, now: datetime) -> datetime:
+    """The moment wanted, or the first from now on for which this change was not published yet."""
+    query = select(PUBLICATION.c.effective_at).where(PUBLICATION.c.change_id == change_id)
+    taken = set(connection.execute(query).scalars())
+    moment = wanted if wanted not in taken else now
+    while moment in taken:
+        moment += timedelta(microseconds=1)
+    return moment
 
 
 def _next_number(connection: Connection, year: int) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 #: Each is a module `tests.soak.<name>` with `run() -> dict`: the figures, and `passed`.
-TRIALS = ("kills",)
+TRIALS = ("kills", "model")
 RECORD = Path(__file__).resolve().parent.parent.parent / "docs" / "soak.json"
 
 
