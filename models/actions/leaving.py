@@ -32,7 +32,7 @@ def hand_back(room: Room) -> None:
         empty = [] if work.settled else [seat for seat in work.empty_seats if seat in seats]
         taken = sorted({one.person_id for seat in empty for one in _ask_again(room, work, seats[seat], people)})
         left = sorted({row["person_id"] for row in gone})
-        room.case.log("离任转办", about=step_id, stage=work.step["stage"], left=left, taken=taken)
+        room.case.log("离任转交", about=step_id, stage=work.step["stage"], left=left, taken=taken)
 
 
 def _ask_again(room: Room, work: Work, gone: Row, left: set[str]) -> list[Asked]:

@@ -216,7 +216,7 @@ def test_where_nobody_may_take_over_from_one_who_left_the_step_stands_without_an
     (told,) = all_rows(db, select(NOTICE).where(NOTICE.c.kind == "no_owner"))
     assert told["person_id"] == "p-zhou"
     story.wake()
-    assert len(all_rows(db, select(LOG).where(LOG.c.verb == "离任转办"))) == 1
+    assert len(all_rows(db, select(LOG).where(LOG.c.verb == "离任转交"))) == 1
 
 
 def test_one_who_was_disabled_decides_nothing_and_is_given_nothing(db: Database, office: Office) -> None:
