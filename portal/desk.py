@@ -111,12 +111,15 @@ async def supervise(request: Request, token: str, act: Literal["urge", "reassign
 def _supervise(request: Request, whose: tuple[str, str], token: str, act: str, form: Form) -> Response:
     portal = portal_of(request)
     person_id, change_id = whose
+    shown = shown_proof(request, person_id)
     said: dict[str, Any] = {
         "step_id": first(form, "step"),
         "change_id": change_id,
         "by": person_id,
         "reason": first(form, "reason").strip()[:4000],
         "via": "link",
+        "proof": "none" if shown is None else shown.kind,
+        "office_proof": portal.settings.proof,
         "now": portal.now(),
         "collect_minutes": portal.settings.collect_minutes,
     }
@@ -128,6 +131,8 @@ def _supervise(request: Request, whose: tuple[str, str], token: str, act: str, f
                 raise BadInput("field_missing", "“转交给”未填写，未作任何改动。", field="to")
             steering.reassign(portal.db, to=first(form, "to"), assignment_id=first(form, "assignment") or None, **said)
     except Refusal as refusal:
+        if isinstance(refusal, ProofNeeded):
+            refusal.details["ways"] = ways(bool(refusal.details.get("shared")))
         if wants_json(request):
             raise
         lies = lying(request, person_id, change_id)

@@ -17,8 +17,9 @@ from models.actions.people import Asked
 from models.actions.publishing import settle_sheets
 from models.actions.supervising import NOT_IN_CHARGE, Work, choices, in_charge, read_work
 from models.domain.deadlines import shanghai_day
-from models.domain.errors import BadInput, Conflict, Forbidden
+from models.domain.errors import BadInput, Conflict, Forbidden, ProofNeeded
 from models.domain.four_eyes import barred
+from models.domain.proof import asked_to_steer, is_enough
 from models.store import office, outbox
 from models.store.change import (
     ADJUSTMENT,
@@ -78,6 +79,21 @@ def _steer(
         return wake_of(case.row)
 
     return db.write(work)
+
+
+def _check_proof(room: Room, person_id: str, work: Work, act: str, via: str, proof: str, office_proof: str) -> None:
+    """Whoever acts by a link has shown who he is, as for a decision of that stage; a signed-in session has."""
+    if via != "link":
+        return
+    shared = office.shares_address(room.connection, person_id)
+    asked = asked_to_steer(act, work.step["stage"], office_proof, shared=shared)
+    if is_enough(asked, proof, shared=shared):
+        return
+    what = "转交" if act == "reassign" else "催办"
+    message = f"{what}须核验身份，未作任何改动。请登录或者获取验证码后再办理。"
+    if shared:
+        message = f"您的邮箱由多人共用，{what}前请登录并选择您是哪一位。未作任何改动。"
+    raise ProofNeeded("proof_needed", message, stage=work.step["stage"], proof=asked, shared=shared)
 
 
 def _check_reason(reason: str) -> None:
@@ -196,13 +212,16 @@ def reassign(
     assignment_id: str | None = None,
     change_id: str | None = None,
     via: str = "portal",
+    proof: str = "none",
+    office_proof: str = "none",
     now: datetime,
     collect_minutes: float = 20,
 ) -> Wake:
     """Give a step (or one assignment of it) to another person; the clock goes on. Nobody gets what he drafted.
 
     A signed-in coordinator chooses freely. By a link, and by a superior of whoever is late, it goes only to somebody who
-    may hold the seat. Raises `Forbidden` (not_your_seat, four_eyes), `Conflict superseded`, `BadInput comment_required`.
+    may hold the seat; there `proof` is what he has shown. Raises `Forbidden` (not_your_seat, four_eyes),
+    `ProofNeeded proof_needed`, `Conflict superseded`, `BadInput comment_required`.
     """
     _check_reason(reason)
 
@@ -216,6 +235,7 @@ def reassign(
         if not office.is_here(room.connection, taker.id, room.today):
             raise Forbidden("not_your_seat", f"{taker.name}已离任或者停用，不能转交其办理。请选择其他人员。")
         leaving = _leaving(room, work, person_id, assignment_id)
+        _check_proof(room, person_id, work, "reassign", via, proof, office_proof)
         if assignment_id is None and work.empty_seats and person_id in room.coordinators:
             leaving = []  # seats nobody holds are filled before others change hands
         if not (leaving or work.empty_seats):
@@ -317,12 +337,14 @@ def urge(
     reason: str = "",
     change_id: str | None = None,
     via: str = "portal",
+    proof: str = "none",
+    office_proof: str = "none",
     now: datetime,
     collect_minutes: float = 20,
 ) -> Wake:
     """Remind those a step waits for, at most once a day; a superior reminds his own people once they are late.
 
-    Raises `Conflict` (urged_today, superseded), `Forbidden not_your_seat`.
+    Raises `Conflict` (urged_today, superseded), `Forbidden not_your_seat`, `ProofNeeded proof_needed`.
     """
 
     def verb(room: Room, person_id: str) -> None:
@@ -332,6 +354,7 @@ def urge(
         charge = {one.id for one in in_charge(room, work, person_id)}
         if not charge:
             raise Forbidden("not_your_seat", NOT_IN_CHARGE)
+        _check_proof(room, person_id, work, "urge", via, proof, office_proof)
         earlier = last_urged(room.connection, room.case.id, [step_id]).get(step_id)
         if earlier is not None and shanghai_day(earlier["at"]) == room.today:
             name = room.writer.person(earlier["who"])["name"]

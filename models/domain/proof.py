@@ -33,6 +33,12 @@ def asked_proof(stage: str, own: str | None, office: str, *, shared: bool = Fals
     return "session" if shared else wanted
 
 
+def asked_to_steer(act: str, stage: str, office: str, *, shared: bool = False) -> str:
+    """What acting on another's step by a link asks for: handing it on as much as deciding it, urging nothing."""
+    wanted = asked_proof(stage, None, office, shared=shared)
+    return wanted if act == "reassign" or shared else "none"
+
+
 def is_enough(asked: str, shown: str, *, shared: bool = False) -> bool:
     """Whether the proof that was shown (`none`, `session` or `code`) is enough."""
     if shared:

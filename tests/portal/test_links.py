@@ -12,7 +12,7 @@ from models.actions.steering import reassign
 from models.actions.views import change_show
 from models.store.outbox import LINK, NOTICE
 from models.store.sql import table
-from models.tables import Person, Post
+from models.tables import Contact, Person, Post
 from tests.portal.conftest import Office
 from tests.portal.test_desk import drafting, reviewing
 
@@ -78,6 +78,21 @@ def test_a_superior_hands_on_by_json_and_hears_what_is_left(office: Office) -> N
     assert sorted([*left, held["person"]["id"]]) == ["p-he", "p-xu"]
     assert [a["stage"] for a in office.desk("p-shen")["assignments"]] == ["draft"]
     assert office.woken[-1] == office.story.change_id
+
+
+def test_from_a_shared_mailbox_nobody_urges_or_hands_on_without_signing_in(office: Office) -> None:
+    shown = late(office)
+    link, held = office.newest_link("p-shen"), shown["assignments"][0]
+    said = {"step": shown["step"], "assignment": held["id"], "to": "p-shen", "reason": "本人办理"}
+    contact = table(Contact)
+    with office.story.db.writer() as connection:
+        connection.execute(update(contact).where(contact.c.person_id == "p-shen").values(shared=True))
+    for act in ("urge", "reassign"):
+        refused = office.client.post(f"{link}/{act}", json=said)
+        assert (refused.status_code, refused.json()["error"]) == (401, "proof_needed")
+        assert "登录" in refused.json()["message"]
+    assert mails(office, "urged") == []
+    assert len(office.desk("p-shen")["supervised"][0]["assignments"]) == len(shown["assignments"])
 
 
 @pytest.mark.parametrize("act", ["urge", "reassign"])

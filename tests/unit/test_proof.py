@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from models.domain.errors import BadInput
 from models.domain.procedure import merge_procedures, read_procedure
-from models.domain.proof import asked_proof, is_enough, stronger
+from models.domain.proof import asked_proof, asked_to_steer, is_enough, stronger
 from models.domain.review import VERDICTS
 from models.reference.procedures import shipped
 from models.settings import Settings
@@ -58,3 +58,10 @@ def test_what_is_not_built_is_refused_with_a_sentence() -> None:
     assert refused.value.code == "procedure_refused" and "统一认证" in refused.value.message
     with pytest.raises(ValidationError, match="尚未支持"):
         Settings(proof="oidc")  # type: ignore[arg-type]
+
+
+def test_handing_a_step_on_asks_as_much_as_deciding_it_and_urging_nothing_but_from_a_shared_mailbox() -> None:
+    assert asked_to_steer("reassign", "legality", "code") == "code"
+    assert asked_to_steer("reassign", "draft", "code") == "none"
+    assert asked_to_steer("urge", "legality", "code") == "none"
+    assert asked_to_steer("urge", "draft", "none", shared=True) == "session"
