@@ -10,7 +10,7 @@ import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from tests.bench.latency import Driver
+from tests.bench.latency import Driver, wait_open
 
 HOT, PARKING = 30, 6
 #: Decisions a second over the hot changes.
@@ -29,6 +29,7 @@ class Burst:
 
 def measured(driver: Driver, change: str, at: float) -> float | None:
     """Decide what lies open first, at this moment (monotonic); seconds to the next person's mail."""
+    wait_open(driver, change)
     link, assignment = driver.open_tasks(change)[0]
     time.sleep(max(0.0, at - time.monotonic()))
     before = len(driver.box.mails)
