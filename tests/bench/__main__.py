@@ -111,7 +111,11 @@ def burst_part(ground: Ground) -> dict[str, Any]:
     return {
         "30 hot: decision to next mail, ms": spread(found.hot),
         "6 parking: decision to next mail, ms": spread(found.parking),
+        "the POST itself, ms": spread(found.posts),
         "failures": found.failures,
+        "processor meanwhile, % of one core": {
+            name: round(100 * seconds / found.span) for name, seconds in found.used.items()
+        },
     }
 
 

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import random
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Any
 
-from tests.bench.latency import Driver, wait_open
+from tests.bench.latency import Driver, processor, wait_open
 
 HOT, PARKING = 30, 6
 #: Decisions a second over the hot changes.
@@ -24,18 +25,40 @@ class Burst:
 
     hot: list[float] = field(default_factory=list)
     parking: list[float] = field(default_factory=list)
+    posts: list[float] = field(default_factory=list)
     failures: int = 0
+    #: Processor seconds of each process over the decisions, and how long those took (seconds).
+    used: dict[str, float] = field(default_factory=dict)
+    span: float = 0.0
 
 
-def measured(driver: Driver, change: str, at: float) -> float | None:
-    """Decide what lies open first, at this moment (monotonic); seconds to the next person's mail."""
+Task = tuple[str, dict[str, Any]]
+
+
+def opened(driver: Driver, change: str) -> Task:
+    """What lies open first: read once, as a person does who opened the desk before he decides."""
     wait_open(driver, change)
-    link, assignment = driver.open_tasks(change)[0]
+    return driver.open_tasks(change)[0]
+
+
+def measured(driver: Driver, change: str, task: Task, at: float, posts: list[float]) -> float | None:
+    """Decide at this moment (monotonic); seconds to the next person's mail."""
+    link, assignment = task
     time.sleep(max(0.0, at - time.monotonic()))
     before = len(driver.box.mails)
+    began = time.monotonic()
     sent, status = driver.decide(link, assignment)
+    posts.append(time.monotonic() - began)
     mail = driver.box.after(before, change, sent) if status == 200 else None
     return None if mail is None else mail["at"] - sent
+
+
+def twice(
+    driver: Driver, change: str, task: Task, first: float, second: float, posts: list[float]
+) -> list[float | None]:
+    """The draft, then the check of form, each at its moment."""
+    one = measured(driver, change, task, first, posts)
+    return [one, measured(driver, change, opened(driver, change), second, posts)]
 
 
 def start_all(driver: Driver, items: list[dict[str, str]]) -> dict[str, float]:
@@ -56,26 +79,36 @@ def run(driver: Driver, items: list[dict[str, str]], hot_seconds: float, rounds:
         parking = start_all(driver, chosen[:PARKING])
         hot = list(start_all(driver, chosen[PARKING:]))
         first_end = min(parking.values()) + hot_seconds
+        tasks = {change: opened(driver, change) for change in (*parking, *hot)}
         span = 2 * len(hot) / RATE
         begin = max(time.monotonic() + 0.5, first_end - span / 2)
         # Each hot change twice: its draft, then the check of form; in random order, at random moments.
-        turns = random.sample(hot, len(hot)) + random.sample(hot, len(hot))
-        moments = [begin + n / RATE + random.uniform(0, 1 / RATE) for n in range(len(turns))]
-        with ThreadPoolExecutor(16 + PARKING) as pool:
-            waits: list[tuple[list[float], Future[float | None]]] = [
-                (
-                    found.parking,
-                    pool.submit(measured, driver, change, since + hot_seconds + random.uniform(-BEFORE, AFTER)),
+        first, second = ({change: begin + (n + random.random()) / RATE for n, change in enumerate(order, start)}
+                         for start, order in ((0, random.sample(hot, len(hot))), (len(hot), random.sample(hot, len(hot)))))  # fmt: skip
+        time.sleep(max(0.0, begin - time.monotonic()))
+        before = {name: processor(pid) for name, pid in driver.system.children().items()}
+        with ThreadPoolExecutor(HOT + PARKING) as pool:
+            cold = [
+                pool.submit(
+                    measured,
+                    driver,
+                    change,
+                    tasks[change],
+                    since + hot_seconds + random.uniform(-BEFORE, AFTER),
+                    found.posts,
                 )
                 for change, since in parking.items()
             ]
-            for change, at in zip(turns, moments, strict=True):
-                time.sleep(max(0.0, at - 0.25 - time.monotonic()))
-                waits.append((found.hot, pool.submit(measured, driver, change, at)))
-            for kept, wait in waits:
-                seconds = wait.result()
-                if seconds is None:
-                    found.failures += 1
-                else:
-                    kept.append(seconds)
+            warm = [
+                pool.submit(twice, driver, change, tasks[change], first[change], second[change], found.posts)
+                for change in hot
+            ]
+            for kept, values in ((found.parking, [one.result() for one in cold]),
+                                 (found.hot, [value for one in warm for value in one.result()])):  # fmt: skip
+                kept += [value for value in values if value is not None]
+                found.failures += sum(1 for value in values if value is None)
+        found.span += time.monotonic() - begin
+        for name, pid in driver.system.children().items():
+            if name in before:
+                found.used[name] = found.used.get(name, 0.0) + processor(pid) - before[name]
     return found

@@ -147,7 +147,7 @@ def main() -> None:
                 runs.append(stock.start(number))
                 stock.waits(runs[-1], STEPS[0])
                 started.append(time.perf_counter() - began)
-            time.sleep(3)
+            time.sleep(10)  # the process of the last run has ended
             held = stock.memory()
             half = max(1, cases // 2)
             seconds = [value for run in runs[:half] for value in stock.carry(run)]
