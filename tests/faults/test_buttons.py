@@ -16,13 +16,13 @@ from deployments.runs import Runs
 from models import clock
 from models.actions.steering import withdraw
 from models.domain.deadlines import SHANGHAI
-from tests.faults import buttons
+from tests.faults import TRIAL, buttons
 from tests.faults.buttons import OF_A_RUN, press
 from tests.faults.test_crashes import CODES, RECOVERY, Case
 from tests.flows.test_flows import LAW_CHANGE
 from tests.system import System, until
 
-pytestmark = [pytest.mark.server, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.server, pytest.mark.timeout(1200), TRIAL]
 PHASES = ("scoping", "drafting", "review hot", "review suspended")
 #: Pressed in every phase; of the others each phase has its share, all of them with SHIXIANG_ALL_BUTTONS=1.
 ALWAYS = ("Cancel", "Delete")
