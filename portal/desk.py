@@ -8,7 +8,7 @@ from __future__ import annotations
 import secrets as random
 from collections.abc import Mapping, Sequence
 from datetime import date
-from typing import Any, Literal
+from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
@@ -96,9 +96,19 @@ def renew(request: Request, token: str) -> Response:
 ACTED = {"urge": N_("已催办，通知即将送达。"), "reassign": N_("已转交，通知即将送达。")}
 
 
-@router.post("/d/{token}/{act}")
-async def supervise(request: Request, token: str, act: Literal["urge", "reassign"]) -> Response:
-    """Urge those who are late, or hand on what they hold: JSON or form with `step`, `reason`, and `assignment`, `to`."""
+@router.post("/d/{token}/urge")
+async def urge(request: Request, token: str) -> Response:
+    """Urge those who are late: JSON or form with `step`, `reason`."""
+    return await _supervising(request, token, "urge")
+
+
+@router.post("/d/{token}/reassign")
+async def reassign(request: Request, token: str) -> Response:
+    """Hand on what those who are late hold: JSON or form with `step`, `reason`, `assignment`, `to`."""
+    return await _supervising(request, token, "reassign")
+
+
+async def _supervising(request: Request, token: str, act: str) -> Response:
     check_origin(request)
     whose = await run_in_threadpool(open_link, request, token)
     if request.headers.get("content-type", "").lower().startswith("application/json"):
