@@ -279,12 +279,12 @@ def _acting(room: Room, work: Work, leaving: list[Row], taker: office.PersonRow)
     return found
 
 
-def _too_late(asked: Sequence[Row]) -> Conflict:
-    """Somebody was faster than the coordinator who wants to reassign."""
+def _too_late(asked: Sequence[Row], act: str = "转交") -> Conflict:
+    """Somebody was faster than whoever wants to hand on or to urge."""
     decided = [row for row in asked if row["state"] == "decided"]
     if decided:
-        return Conflict("already_decided", f"{decided[-1]['name']}已经办理，不能再转交。请刷新页面。")
-    return Conflict("superseded", "该件已转交他人或者不必再办，不能再转交。请刷新页面。")
+        return Conflict("already_decided", f"{decided[-1]['name']}已经办理，不能再{act}。请刷新页面。")
+    return Conflict("superseded", f"该件已转交他人或者不必再办，不能再{act}。请刷新页面。")
 
 
 def _hand_over(
@@ -344,7 +344,7 @@ def urge(
 ) -> Wake:
     """Remind those a step waits for, at most once a day; a superior reminds his own people once they are late.
 
-    Raises `Conflict` (urged_today, superseded), `Forbidden not_your_seat`, `ProofNeeded proof_needed`.
+    Raises `Conflict` (urged_today, already_decided, superseded), `Forbidden not_your_seat`, `ProofNeeded proof_needed`.
     """
 
     def verb(room: Room, person_id: str) -> None:
@@ -352,6 +352,8 @@ def urge(
         if work.step["state"] != "open":
             raise Conflict("superseded", "该环节已经结束，不必催办。请刷新页面。")
         charge = {one.id for one in in_charge(room, work, person_id)}
+        if not charge and work.asked and not work.open:
+            raise _too_late(work.asked, "催办")
         if not charge:
             raise Forbidden("not_your_seat", NOT_IN_CHARGE)
         _check_proof(room, person_id, work, "urge", via, proof, office_proof)

@@ -106,7 +106,7 @@ def test_who_answers_for_nobody_can_neither_urge_nor_hand_on_by_his_link(office:
     assert wrong.status_code == 403
     for odd in ({}, {"step": 3}, {"step": "stp-none", "to": ["x"]}):
         assert 400 <= office.client.post(f"{link}/{act}", json=odd).status_code < 500
-    assert office.client.post(f"{link}/withdraw", json=form).status_code == 422
+    assert office.client.post(f"{link}/withdraw", json=form).status_code == 404
     assert mails(office, "urged") == []
 
 
