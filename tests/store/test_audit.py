@@ -208,7 +208,7 @@ def test_any_column_of_any_row_altered_is_found(hand: Connection) -> None:
 
 def test_a_value_no_column_of_its_kind_could_hold_is_found(closed: Proved, hand: Connection) -> None:
     if not closed.db.sqlite:
-        pytest.skip("PostgreSQL refuses it")
+        pytest.skip("the database itself refuses it")
     for target, column in (
         (LOG, "data"), (LOG, "at"), (LOG, "sealed"), (OFFICE_LOG, "data"), (OFFICE_LOG, "at"), (DECISION, "at"),
         (PROPOSAL, "content"), (PROPOSAL, "log_seq"), (VERSION, "content"), (VERSION, "superseded_at"),
