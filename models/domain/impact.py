@@ -20,6 +20,7 @@ from models.domain.citation import Annex, Citation, Place, format_citation
 from models.domain.law_compare import ArticleMatch, Change, match_articles, normal_form, where_now
 from models.domain.law_text import Article, LawText, missing_editions
 from models.domain.numerals import NUMERAL_CHARS, chinese_to_int, int_to_chinese
+from models.domain.reach import CHANGE_WORDS
 
 OUTCOME_OF_KIND: Final = {"approval_to_filing": "retype", "approval_dropped": "check", "authority": "change_organ"}
 """What an amended article of this kind proposes for an item; every other kind proposes `change_basis`."""
@@ -104,8 +105,6 @@ class Amendment:
     to: LawText
     old: Sequence[Article]
     held: frozenset[date] = frozenset()
-    #: The new text stands under another title: a repealed law's successor.
-    successor: bool = False
 
 
 def impact_of_amendment(
@@ -178,16 +177,6 @@ def implementing(
     return found
 
 
-CHANGE_WORDS: Final = {
-    "unchanged": "未改",
-    "amended": "修改",
-    "moved": "移条",
-    "moved_and_amended": "移条并修改",
-    "removed": "删除",
-    "added": "新增",
-}
-
-
 class _Judge:
     """Judges the citations of one law against its new text; each article is compared once."""
 
@@ -223,7 +212,7 @@ class _Judge:
 
     def _judge(self, found: Impact, basis: CitedBasis, place: Place) -> None:
         title, to_day = self.change.title, self.change.to.edition_on
-        if basis.edition_on is not None and basis.edition_on >= to_day and not self.change.successor:
+        if basis.edition_on is not None and basis.edition_on >= to_day:
             reason = f"引用写明的文本（{basis.edition_on}）不早于新文本"
             found.already_new.append(self._row(basis, place, None, None, "none", reason, 1.0))
             return
@@ -433,6 +422,6 @@ def _gap(change: Amendment, today: date) -> str | None:
 
 def _outdated(basis: CitedBasis, change: Amendment) -> str | None:
     """The basis names a text older than the one compared: what lies between was not looked at."""
-    if basis.edition_on is not None and basis.edition_on < change.from_edition and not change.successor:
+    if basis.edition_on is not None and basis.edition_on < change.from_edition:
         return f"引用的是 {basis.edition_on} 的文本，早于所比较的 {change.from_edition} 文本"
     return None
