@@ -8,6 +8,7 @@ from datetime import date, datetime
 
 from sqlalchemy import Connection
 
+from models.actions.comparing import compared, prepare
 from models.domain.basis_check import BasisProblem, KnownLaw, LawLibrary, check_bases
 from models.domain.deadlines import SHANGHAI
 from models.domain.errors import BadInput, Unknown
@@ -41,6 +42,10 @@ def impact(
     Raises `Unknown` law_unknown, law_version_unknown; `BadInput` field_invalid.
     """
     today = now.astimezone(SHANGHAI).date()
+    if to_edition is not None:
+        with db.reader() as connection:
+            asked = known_law(connection, law).id
+        prepare(db, law_id=asked, old=from_edition, new=to_edition)
     with db.reader() as connection:
         row = known_law(connection, law)
         known_edition(connection, row, from_edition)
@@ -60,6 +65,7 @@ def impact(
                 to=_text(connection, row, to_edition),
                 old=laws.articles(connection, row.id, from_edition),
                 held=frozenset(laws.editions(connection, row.id)),
+                compared=compared(connection, law_id=row.id, old=from_edition, new=to_edition),
             )
             found = impact_of_amendment(change, cited, bases_of=bases_of, today=today)
             _add_implementing(connection, found, row)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
+from models.actions.comparing import compared
 from models.actions.notices import at_text, day_text
 from models.domain.calendar import WorkCalendar
 from models.domain.content import FIELDS, ITEM_TYPES
@@ -441,7 +442,6 @@ def _sheet_of(held: Files, entry: Row, data: Mapping[str, Any]) -> Row | None:
 
 def law_beside(db: Database, *, change_id: str, desk: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
     """For each adjustment of a desk the articles its bases cited, in the old and the new text; empty for other triggers."""
-    from models.domain.law_compare import match_articles
     from models.domain.law_text import canonical_title
     from models.domain.reach import CHANGE_WORDS
 
@@ -458,7 +458,10 @@ def law_beside(db: Database, *, change_id: str, desk: Mapping[str, Any]) -> dict
         ]
         old = [] if editions[0] is None else laws.articles(connection, law.id, editions[0])
         new = [] if editions[1] is None else laws.articles(connection, law.id, editions[1])
-    matched = {(m.old.no, m.old.sub): m for m in match_articles(old, new) if m.old is not None} if new else {}
+        matches: Sequence[Any] = ()
+        if editions[0] is not None and editions[1] is not None and new:
+            matches = compared(connection, law_id=law.id, old=editions[0], new=editions[1]).matches
+    matched = {(m.old.no, m.old.sub): m for m in matches if m.old is not None}
     texts = {(article.no, article.sub): article for article in old}
     found: dict[str, list[dict[str, Any]]] = {}
     for line in (line for one in desk["assignments"] for line in one["adjustments"]):

@@ -17,7 +17,8 @@ from rapidfuzz import fuzz
 
 from models.domain.change_kinds import KINDS, ChangeKind, kind_of_change
 from models.domain.citation import Annex, Citation, Place, format_citation
-from models.domain.law_compare import ArticleMatch, Change, match_articles, normal_form, where_now
+from models.domain.comparison import Comparison, compare
+from models.domain.law_compare import ArticleMatch, Change, normal_form, where_now
 from models.domain.law_text import Article, LawText, missing_editions
 from models.domain.numerals import NUMERAL_CHARS, chinese_to_int, int_to_chinese
 from models.domain.reach import CHANGE_WORDS
@@ -98,13 +99,17 @@ class Impact:
 
 @dataclass(frozen=True, slots=True)
 class Amendment:
-    """A law's old and new text with the days that name them; `held` are the days of all texts the library has."""
+    """A law's old and new text with the days that name them; `held` are the days of all texts the library has.
+
+    `compared` is the comparison of both texts where it was worked out before.
+    """
 
     title: str
     from_edition: date
     to: LawText
     old: Sequence[Article]
     held: frozenset[date] = frozenset()
+    compared: Comparison | None = None
 
 
 def impact_of_amendment(
@@ -182,8 +187,8 @@ class _Judge:
 
     def __init__(self, change: Amendment, bases_of: Mapping[str, int], today: date) -> None:
         self.change, self.bases_of, self.today = change, bases_of, today
-        self.where: Mapping[Key, ArticleMatch] = where_now(match_articles(change.old, change.to.articles))
-        self.kinds: dict[tuple[int, int, int, int], ChangeKind] = {}
+        self.compared = change.compared or compare(change.old, change.to.articles)
+        self.where: Mapping[Key, ArticleMatch] = where_now(self.compared.matches)
         self.gap = _gap(change, today)
         self.affected: dict[Key, str] = {
             key: CHANGE_WORDS[match.change] for key, match in self.where.items() if match.change != "unchanged"
@@ -310,10 +315,7 @@ class _Judge:
 
     def _kind(self, match: ArticleMatch) -> ChangeKind:
         assert match.old is not None and match.new is not None
-        key = (match.old.no, match.old.sub, match.new.no, match.new.sub)
-        if key not in self.kinds:
-            self.kinds[key] = kind_of_change(match.old.text, match.new.text)
-        return self.kinds[key]
+        return self.compared.kind(match) or kind_of_change(match.old.text, match.new.text)
 
     def _row(
         self,

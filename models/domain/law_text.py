@@ -55,13 +55,17 @@ Certainty = Literal["certain", "uncertain"]
 
 
 class Article(BaseModel):
-    """One article. `sub` is 0 unless it is a 第X条之一; paragraphs in `text` are separated by a newline."""
+    """One article. `sub` is 0 unless it is a 第X条之一; paragraphs in `text` are separated by a newline.
+
+    `division` are the headings it stands under, the outermost first: 第二编 物权, 第一分编 通则, 第一章 一般规定.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     no: int
     sub: int = 0
     text: str
+    division: tuple[str, ...] = ()
 
 
 class LawText(BaseModel):

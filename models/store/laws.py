@@ -8,16 +8,18 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, Literal
 
-from sqlalchemy import Connection, and_, delete, func, insert, select
+from sqlalchemy import Connection, and_, delete, func, insert, or_, select
 
 from models.domain.law_text import Article, LawText, canonical_title, shelf
-from models.store.sql import table
+from models.store.sql import insert_all, table
+from models.store.turns import take_turn
 from models.tables import Article as ArticleTable
-from models.tables import Law, LawVersion, new_id
+from models.tables import Law, LawComparison, LawVersion, new_id
 
 LAW = table(Law)
 LAW_VERSION = table(LawVersion)
 ARTICLE = table(ArticleTable)
+COMPARISON = table(LawComparison)
 
 
 @dataclass(frozen=True)
@@ -71,8 +73,12 @@ def law_version(connection: Connection, law_id: str, edition: date) -> LawVersio
 def articles(connection: Connection, law_id: str, edition: date) -> list[Article]:
     """The articles of a dated text in the order of their numbers; empty where there is no such text."""
     a = ARTICLE.c
-    query = select(a.no, a.sub, a.text).where(and_(a.law_id == law_id, a.edition_on == edition)).order_by(a.no, a.sub)
-    return [Article(no=no, sub=sub, text=text) for no, sub, text in connection.execute(query)]
+    here = and_(a.law_id == law_id, a.edition_on == edition)
+    query = select(a.no, a.sub, a.text, a.division).where(here).order_by(a.no, a.sub)
+    return [
+        Article(no=no, sub=sub, text=text, division=tuple(division.split("\n")) if division else ())
+        for no, sub, text, division in connection.execute(query)
+    ]
 
 
 def named_after(connection: Connection, canonical: str) -> list[LawRow]:
@@ -130,10 +136,40 @@ def count_editions(connection: Connection) -> int:
     return int(connection.execute(select(func.count()).select_from(LAW_VERSION)).scalar_one())
 
 
+def comparison_mark(connection: Connection, law_id: str, old: date, new: date, rules: str) -> str:
+    """What a comparison of these two texts by these rules is known by; it changes with either text. "" where one is missing."""
+    v = LAW_VERSION.c
+    query = select(v.edition_on, v.hash).where(and_(v.law_id == law_id, v.edition_on.in_([old, new])))
+    marks = {edition: mark for edition, mark in connection.execute(query)}
+    if len(marks) < len({old, new}):
+        return ""
+    return hashlib.sha256(f"{marks[old]} {marks[new]} {rules}".encode()).hexdigest()
+
+
+def kept_comparison(connection: Connection, law_id: str, old: date, new: date, mark: str) -> list[list[Any]] | None:
+    """The rows of a comparison worked out before (`comparison.packed`), None where none of this mark is kept."""
+    c = COMPARISON.c
+    here = and_(c.law_id == law_id, c.old_edition == old, c.new_edition == new, c.mark == mark)
+    return connection.execute(select(c.rows).where(here)).scalar()
+
+
+def keep_comparison(
+    connection: Connection, law_id: str, old: date, new: date, mark: str, rows: list[list[Any]]
+) -> None:
+    """Keep a comparison in place of what was kept of these two texts."""
+    c = COMPARISON.c
+    here = {"law_id": law_id, "old_edition": old, "new_edition": new}
+    take_turn(connection, "comparison")
+    connection.execute(delete(COMPARISON).where(and_(c.law_id == law_id, c.old_edition == old, c.new_edition == new)))
+    connection.execute(insert(COMPARISON).values(**here, mark=mark, rows=rows))
+
+
 def text_hash(law: LawText) -> str:
     """A mark of a dated text: title, dates, header and every article."""
     parts = [law.title, str(law.promulgated_on), str(law.effective_on), law.certainty, *law.header]
-    parts += [f"{article.no}.{article.sub} {article.text}" for article in law.articles]
+    for article in law.articles:
+        parts += article.division
+        parts.append(f"{article.no}.{article.sub} {article.text}")
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
@@ -153,9 +189,14 @@ def save_law(connection: Connection, law: LawText) -> Literal["added", "changed"
             connection.execute(
                 delete(target).where(and_(target.c.law_id == law_id, target.c.edition_on == law.edition_on))
             )
+        c = COMPARISON.c
+        stale = or_(c.old_edition == law.edition_on, c.new_edition == law.edition_on)
+        connection.execute(delete(COMPARISON).where(and_(c.law_id == law_id, stale)))
     connection.execute(insert(LAW_VERSION).values(**here, **_version_values(law, mark)))
-    values = [{**here, "no": a.no, "sub": a.sub, "text": a.text} for a in law.articles]
-    connection.execute(insert(ARTICLE), values)
+    values = [
+        {**here, "no": a.no, "sub": a.sub, "text": a.text, "division": "\n".join(a.division)} for a in law.articles
+    ]
+    insert_all(connection, ARTICLE, values)
     return "added" if standing is None else "changed"
 
 

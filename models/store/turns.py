@@ -6,7 +6,7 @@ from typing import Literal
 
 from sqlalchemy import Connection
 
-Matter = Literal["schema", "publication", "load", "register", "procedure", "office_log"]
+Matter = Literal["schema", "publication", "load", "register", "procedure", "office_log", "comparison"]
 _NUMBERS: dict[Matter, int] = {
     "schema": 739000,
     "publication": 739001,
@@ -14,6 +14,7 @@ _NUMBERS: dict[Matter, int] = {
     "register": 739003,
     "procedure": 739004,
     "office_log": 739005,
+    "comparison": 739006,
 }
 
 

@@ -1,7 +1,7 @@
 """Tables and constraints; no rules."""
 
 from models.tables.base import UtcDateTime, metadata, new_id
-from models.tables.catalogue import Article, Basis, Code, Item, ItemVersion, Law, LawVersion
+from models.tables.catalogue import Article, Basis, Code, Item, ItemVersion, Law, LawComparison, LawVersion
 from models.tables.change import (
     Adjustment,
     Assignment,
@@ -50,6 +50,7 @@ __all__ = [
     "Item",
     "ItemVersion",
     "Law",
+    "LawComparison",
     "LawVersion",
     "Link",
     "ListSnapshot",

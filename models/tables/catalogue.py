@@ -116,3 +116,22 @@ class Article(SQLModel, table=True):
     no: int = Field(primary_key=True)
     sub: int = Field(primary_key=True)
     text: str
+    division: str = Field(
+        default="",
+        sa_column_kwargs={"server_default": ""},
+        description="headings of part, chapter and section it stands in, outermost first, one a line",
+    )
+
+
+class LawComparison(SQLModel, table=True):
+    """Which article of one text is which of another, and what kind of change: worked out once, read many times.
+
+    `mark` stands for both texts and the rules that compared them; a comparison with another mark counts for nothing.
+    """
+
+    __tablename__ = "law_comparison"
+    law_id: str = Field(foreign_key="law.id", primary_key=True)
+    old_edition: date = Field(primary_key=True)
+    new_edition: date = Field(primary_key=True)
+    mark: str
+    rows: list[Any] = Field(sa_column=Column(JSON, nullable=False))
