@@ -41,35 +41,48 @@ def impact(
 
     Raises `Unknown` law_unknown, law_version_unknown; `BadInput` field_invalid.
     """
-    today = now.astimezone(SHANGHAI).date()
     if to_edition is not None:
         with db.reader() as connection:
             asked = known_law(connection, law).id
         prepare(db, law_id=asked, old=from_edition, new=to_edition)
     with db.reader() as connection:
-        row = known_law(connection, law)
-        known_edition(connection, row, from_edition)
-        cited = catalogue.cited_bases(connection, row.canonical)
-        bases_of = catalogue.other_bases(connection, row.canonical)
-        if to_edition is None:
-            successor = None if by is None else known_law(connection, by).title
-            found = impact_of_repeal(row.title, cited, bases_of=bases_of, by=successor)
-        else:
-            if to_edition <= from_edition:
-                message = f"新文本（{to_edition}）应晚于旧文本（{from_edition}）。"
-                raise BadInput("field_invalid", message, field="to")
-            known_edition(connection, row, to_edition)
-            change = Amendment(
-                title=row.title,
-                from_edition=from_edition,
-                to=_text(connection, row, to_edition),
-                old=laws.articles(connection, row.id, from_edition),
-                held=frozenset(laws.editions(connection, row.id)),
-                compared=compared(connection, law_id=row.id, old=from_edition, new=to_edition),
-            )
-            found = impact_of_amendment(change, cited, bases_of=bases_of, today=today)
-            _add_implementing(connection, found, row)
-        _add_uncertain(connection, found, row)
+        return find_impact(connection, law=law, from_edition=from_edition, to_edition=to_edition, by=by, now=now)
+
+
+def find_impact(
+    connection: Connection,
+    *,
+    law: str,
+    from_edition: date,
+    to_edition: date | None,
+    by: str | None = None,
+    now: datetime,
+) -> Impact:
+    """As `impact`, within a transaction."""
+    today = now.astimezone(SHANGHAI).date()
+    row = known_law(connection, law)
+    known_edition(connection, row, from_edition)
+    cited = catalogue.cited_bases(connection, row.canonical)
+    bases_of = catalogue.other_bases(connection, row.canonical)
+    if to_edition is None:
+        successor = None if by is None else known_law(connection, by).title
+        found = impact_of_repeal(row.title, cited, bases_of=bases_of, by=successor)
+    else:
+        if to_edition <= from_edition:
+            message = f"新文本（{to_edition}）应晚于旧文本（{from_edition}）。"
+            raise BadInput("field_invalid", message, field="to")
+        known_edition(connection, row, to_edition)
+        change = Amendment(
+            title=row.title,
+            from_edition=from_edition,
+            to=_text(connection, row, to_edition),
+            old=laws.articles(connection, row.id, from_edition),
+            held=frozenset(laws.editions(connection, row.id)),
+            compared=compared(connection, law_id=row.id, old=from_edition, new=to_edition),
+        )
+        found = impact_of_amendment(change, cited, bases_of=bases_of, today=today)
+        _add_implementing(connection, found, row)
+    _add_uncertain(connection, found, row)
     return found
 
 

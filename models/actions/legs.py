@@ -342,7 +342,7 @@ def _assess(room: Room) -> None:
     case.set(phase="assessing")
     params = {name: value for name, value in case.row["params"].items() if not name.startswith("_")}
     try:
-        reach = find_reach(room.connection, read_request(case.row["trigger"], params))
+        reach = find_reach(room.connection, read_request(case.row["trigger"], params), case.now)
     except Refusal as refusal:
         _close(case, "closed", refusal.message)
         return

@@ -11,12 +11,15 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, insert, select, update
 
+from models.actions.impact import find_impact, known_edition, known_law
 from models.actions.operating import refuse_where_paused
 from models.domain.audit import AUDITED
 from models.domain.deadlines import SHANGHAI
 from models.domain.errors import BadInput, Conflict, Unknown
+from models.domain.law_reach import LISTS, LawFacts, reach_of_law
+from models.domain.law_text import Article
 from models.domain.outside import check_storable
-from models.domain.reach import Reach, ReachRow, reach_of_law, reach_of_request
+from models.domain.reach import Reach, ReachRow, reach_of_request
 from models.domain.requests import AgencyRequest, LawChange, read_request
 from models.store import catalogue, laws, office
 from models.store.change import CHANGE, Case, change_row, next_number, rows
@@ -58,7 +61,7 @@ def preview(db: Database, *, trigger: str, params: dict[str, Any], now: datetime
     """What a change would touch: the same finding as when it runs, and nothing is written."""
     request = read_request(trigger, params)
     with db.reader() as connection:
-        reach = find_reach(connection, request)
+        reach = find_reach(connection, request, now)
         names = office.departments(connection)
         shown = [_preview_row(row, names) for row in reach.rows]
         sheets: dict[tuple[str | None, str], int] = {}
@@ -73,7 +76,7 @@ def preview(db: Database, *, trigger: str, params: dict[str, Any], now: datetime
         count=len(shown),
         departments=len({row.department_id for row in reach.rows}),
         uncertain=sum(1 for row in reach.rows if not row.certain),
-        whole_law=[asdict(row) for row in reach.whole_law],
+        whole_law=[asdict(row) for row in reach.left if row.hint["list"] == "whole_law"],
         sheets=[
             {"department": _department(names, dep, ""), "procedure": key, "count": n}
             for (dep, key), n in sorted(sheets.items(), key=lambda pair: str(pair[0]))
@@ -104,10 +107,10 @@ def _preview_row(row: ReachRow, names: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def find_reach(connection: Connection, request: LawChange | AgencyRequest) -> Reach:
+def find_reach(connection: Connection, request: LawChange | AgencyRequest, now: datetime) -> Reach:
     """The items concerned by a request with what is proposed for each."""
     if isinstance(request, LawChange):
-        return _law_reach(connection, request)
+        return _law_reach(connection, request, now)
     targets: list[catalogue.VersionRow | None] = []
     for wanted in request.items:
         if wanted.target is None:
@@ -132,34 +135,36 @@ def find_reach(connection: Connection, request: LawChange | AgencyRequest) -> Re
     return reach_of_request(resolved, targets, known)
 
 
-def _law_reach(connection: Connection, request: LawChange) -> Reach:
-    law = laws.law_by_title(connection, request.law)
-    if law is None:
-        raise Unknown(
-            "law_unknown",
-            f"法规库中没有《{request.law}》。请核对名称，或者先导入（`shixiang law import`）。",
-            title=request.law,
-        )
-    editions = laws.editions(connection, law.id)
-    for edition in (request.from_version, request.to_version):
-        if edition is not None and edition not in editions:
-            known = "、".join(day.isoformat() for day in editions)
-            raise Unknown("law_version_unknown", f"《{law.title}》没有 {edition} 的文本，现有：{known}。")
-    if request.to_version == request.from_version:
-        raise BadInput("field_invalid", "“新文本”不能与“旧文本”是同一日期。", field="to_version")
+def _law_reach(connection: Connection, request: LawChange, now: datetime) -> Reach:
+    law, old, new = _texts(connection, request)
+    found = find_impact(
+        connection, law=request.law, from_edition=request.from_version, to_edition=request.to_version, now=now
+    )
+    ids = {row.item_id for part in LISTS for row in getattr(found, part)}
+    return reach_of_law(
+        found,
+        LawFacts(law.canonical, law.title, request.from_version, request.to_version, old, new),
+        catalogue.current_versions(connection, sorted(ids)),
+    )
+
+
+def _texts(connection: Connection, request: LawChange) -> tuple[laws.LawRow, list[Article], list[Article] | None]:
+    """The law with its old and its new text; refuses what the library does not have."""
+    law = _known(connection, request)
     old = laws.articles(connection, law.id, request.from_version)
     new = None if request.to_version is None else laws.articles(connection, law.id, request.to_version)
-    citing = catalogue.citing(connection, law.canonical)
-    versions = catalogue.current_versions(connection, sorted({row.item_id for row in citing}))
-    return reach_of_law(
-        canonical=law.canonical,
-        title=law.title,
-        to_edition=request.to_version,
-        old=old,
-        new=new,
-        citing=citing,
-        versions=versions,
-    )
+    return law, old, new
+
+
+def _known(connection: Connection, request: LawChange) -> laws.LawRow:
+    law = known_law(connection, request.law)
+    for edition in (request.from_version, request.to_version):
+        if edition is not None:
+            known_edition(connection, law, edition)
+    if request.to_version is not None and request.to_version <= request.from_version:
+        message = f"“新文本”（{request.to_version}）应晚于“旧文本”（{request.from_version}）。"
+        raise BadInput("field_invalid", message, field="to_version")
+    return law
 
 
 def subject_of(trigger: str, request: LawChange | AgencyRequest) -> str | None:
@@ -210,7 +215,7 @@ def register(
             return _registered(standing, True)
         refuse_where_paused(connection)
         starter = None if by is None else office.person(connection, by)
-        _check_names(connection, request)
+        _check_names(connection, request, now)
         return _insert(
             connection, trigger, request, stored, starter, via, key, None if again else subject, body_hash, now
         )
@@ -227,20 +232,12 @@ def _registered(row: dict[str, Any], existing: bool) -> Registered:
     return Registered(id=row["id"], number=row["number"], flow_run_id=row["flow_run_id"], existing=existing)
 
 
-def _check_names(connection: Connection, request: LawChange | AgencyRequest) -> None:
+def _check_names(connection: Connection, request: LawChange | AgencyRequest, now: datetime) -> None:
     """A law, a version or an item nobody knows is refused before anything is registered."""
     if isinstance(request, AgencyRequest):
-        find_reach(connection, request)
+        find_reach(connection, request, now)
         return
-    law = laws.law_by_title(connection, request.law)
-    if law is None or request.from_version not in laws.editions(connection, law.id):
-        _law_reach(connection, request)
-    if (
-        request.to_version is not None
-        and law is not None
-        and request.to_version not in laws.editions(connection, law.id)
-    ):
-        _law_reach(connection, request)
+    _known(connection, request)
 
 
 def _insert(

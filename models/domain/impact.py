@@ -26,6 +26,9 @@ from models.domain.reach import CHANGE_WORDS
 OUTCOME_OF_KIND: Final = {"approval_to_filing": "retype", "approval_dropped": "check", "authority": "change_organ"}
 """What an amended article of this kind proposes for an item; every other kind proposes `change_basis`."""
 
+NOT_YET: Final = "尚未生效"
+"""How a gap ends that is none of the library: the new text is only not in force yet."""
+
 _OWN: Final = re.compile(
     rf"本(?:法|条例|规定|办法|细则|决定)第([{NUMERAL_CHARS}]{{1,12}})条(?:之([{NUMERAL_CHARS}]{{1,3}}))?"
 )
@@ -74,6 +77,10 @@ class ImpactRow:
     gap: str | None = None
     item_id: str = ""
     ord: int = 0
+    old_sub: int | None = None
+    new_sub: int | None = None
+    #: The last article of the range that the basis names, if it names one.
+    to_article: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +240,7 @@ class _Judge:
             return
         match = self.where.get(_key(place))
         if self._quotes_the_new_text(basis, place, match):
-            found.already_new.append(self._row(basis, place, place.article, None, "none", "所引条文已是新文本", 1.0))
+            found.already_new.append(self._row(basis, place, _here(place), None, "none", "所引条文已是新文本", 1.0))
             return
         if match is None:
             reason = f"《{title}》{self.change.from_edition} 的文本没有{_name(place)}，请核对引用"
@@ -257,7 +264,7 @@ class _Judge:
         confidence = 1.0 if match.change in {"amended", "moved"} or match.certain else round(match.similarity or 0.0, 2)
         if match.change == "moved":
             reason = f"《{title}》{here}移为{now[1:]}，内容未改"
-            found.rows.append(self._row(basis, place, match.new.no, "moved", "change_basis", reason, confidence))
+            found.rows.append(self._row(basis, place, match.new, "moved", "change_basis", reason, confidence))
             return
         kind = self._kind(match)
         words = "；".join(
@@ -267,18 +274,18 @@ class _Judge:
         reason += f"{KINDS[kind.kind]}" + (f"：{words}" if words else "")
         if kind.kind == "editorial" and match.change == "amended":
             found.editorial.append(
-                self._row(basis, place, match.new.no, match.change, "none", reason, confidence, "editorial")
+                self._row(basis, place, match.new, match.change, "none", reason, confidence, "editorial")
             )
             return
         outcome = OUTCOME_OF_KIND.get(kind.kind, "change_basis")
-        found.rows.append(self._row(basis, place, match.new.no, match.change, outcome, reason, confidence, kind.kind))
+        found.rows.append(self._row(basis, place, match.new, match.change, outcome, reason, confidence, kind.kind))
 
     def _indirect(self, found: Impact, basis: CitedBasis, place: Place) -> None:
         """An unchanged article that says 依照本法第N条, where N is affected: named, never pre-selected."""
         for key in self.references.get(_key(place), ()):
             if key in self.affected:
                 reason = f"{_name(place)}未改，但其中提到的第{int_to_chinese(key[0])}条{self.affected[key]}"
-                found.indirect.append(self._row(basis, place, place.article, "unchanged", "none", reason, 0.5))
+                found.indirect.append(self._row(basis, place, _here(place), "unchanged", "none", reason, 0.5))
                 return
 
     def _quotes_the_new_text(self, basis: CitedBasis, place: Place, match: ArticleMatch | None) -> bool:
@@ -321,7 +328,7 @@ class _Judge:
         self,
         basis: CitedBasis,
         place: Place,
-        new_article: int | None,
+        new: Article | None,
         change: str | None,
         outcome: str,
         reason: str,
@@ -331,7 +338,7 @@ class _Judge:
         return _row(
             basis,
             place,
-            new_article,
+            new,
             change,
             outcome=outcome,
             reason=reason,
@@ -344,7 +351,7 @@ class _Judge:
 def _row(
     basis: CitedBasis,
     place: Place,
-    new_article: int | None,
+    new: Article | None,
     change: str | None,
     *,
     outcome: str,
@@ -360,7 +367,7 @@ def _row(
         item_name=basis.name,
         basis=format_citation(Citation(title=basis.title, span=(0, 0), articles=named, annex=annex)),
         old_article=place.article,
-        new_article=new_article,
+        new_article=None if new is None else new.no,
         change=change,
         kind=kind,
         outcome=outcome,
@@ -370,6 +377,9 @@ def _row(
         gap=gap,
         item_id=basis.item_id,
         ord=basis.ord,
+        old_sub=place.sub,
+        new_sub=None if new is None else new.sub or None,
+        to_article=basis.to_article,
     )
 
 
@@ -387,6 +397,11 @@ def _written_out(basis: CitedBasis, known: Mapping[Key, Any] | None) -> list[Pla
 
 def _key(place: Place) -> Key:
     return place.article or 0, place.sub or 0
+
+
+def _here(place: Place) -> Article | None:
+    """The place itself, where the number stays."""
+    return None if place.article is None else Article(no=place.article, sub=place.sub or 0, text="")
 
 
 def _name(place: Place) -> str:
@@ -418,7 +433,7 @@ def _gap(change: Amendment, today: date) -> str | None:
         days = "、".join(day.isoformat() for day in between)
         return f"法规库缺少其间 {days} 修改的文本"
     if change.to.effective_on is not None and change.to.certainty == "certain" and change.to.effective_on > today:
-        return f"新文本自 {change.to.effective_on} 起施行，尚未生效"
+        return f"新文本自 {change.to.effective_on} 起施行，{NOT_YET}"
     return None
 
 

@@ -68,26 +68,6 @@ class VersionRow:
 
 
 @dataclass(frozen=True)
-class CitingRow:
-    """One citation of a law by a standing version; `article` None cites the law as a whole."""
-
-    item_id: str
-    version_id: str
-    ord: int
-    name: str
-    code: str | None
-    type: str
-    department_id: str | None
-    edition_on: date | None
-    article: int | None
-    to_article: int | None
-    sub: int | None
-    paragraph: int | None
-    item: int | None
-    title: str
-
-
-@dataclass(frozen=True)
 class NewVersion:
     """A version to be written; an item not known yet is made with `kind` and `identity`."""
 
@@ -186,21 +166,6 @@ def find_target(connection: Connection, kind: str | None, code: str) -> VersionR
     query = query.order_by(case((VERSION.c.state == "cancelled", 1), else_=0), _KIND_ORDER, VERSION.c.item_id)
     row = connection.execute(query.limit(1)).first()
     return None if row is None else VersionRow(*row)
-
-
-def citing(connection: Connection, canonical: str) -> list[CitingRow]:
-    """Who cites a law: standing versions that are not cancelled, in the order of item and basis."""
-    b, v = BASIS.c, VERSION.c
-    query: Select[Any] = (
-        select(
-            v.item_id, v.id, b.ord, v.name, v.code, v.type, v.department_id, b.edition_on, b.article, b.to_article,
-            b.sub, b.paragraph, b.item, b.title,
-        )
-        .join(VERSION, v.id == b.version_id)
-        .where(and_(b.canonical == canonical, STANDING, v.state != "cancelled"))
-        .order_by(v.item_id, b.ord)
-    )  # fmt: skip
-    return [CitingRow(*row) for row in connection.execute(query)]
 
 
 def cited_bases(connection: Connection, canonical: str) -> list[CitedBasis]:

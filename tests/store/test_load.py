@@ -516,7 +516,7 @@ def test_the_item_that_cites_the_law_on_secrets_is_found_by_its_citation(db: Dat
     with db.reader() as connection:
         law = laws.law_by_title(connection, "中华人民共和国保守国家秘密法")
         assert law is not None and len(laws.editions(connection, law.id)) == 2
-        cited = {row.item_id: row for row in catalogue.citing(connection, law.canonical)}
+        cited = {row.item_id: row for row in catalogue.cited_bases(connection, law.canonical)}
         versions = catalogue.current_versions(connection, list(cited))
     assert [version.department_text for version in versions.values()] == ["76"]
 
