@@ -92,8 +92,9 @@ def known_law(connection: Connection, title: str) -> laws.LawRow:
     if row is not None:
         return row
     similar = Library(known["title"] for known in laws.laws(connection)).resolve(title).candidates
-    hint = f"名称相近的有：{'、'.join(f'《{one}》' for one in similar)}。" if similar else ""
-    message = f"法规库中没有《{title}》。{hint}请核对名称，或者先导入（`shixiang law import`）。"
+    message = f"法规库中没有《{title}》。请核对名称，或者先导入（`shixiang law import`）。"
+    if similar:
+        message += f"名称相近的有：{'、'.join(f'《{one}》' for one in similar)}。"
     raise Unknown("law_unknown", message, title=title)
 
 
