@@ -6,6 +6,7 @@ GET shows, POST decides. Whoever holds the link is the person it was sent to; it
 from __future__ import annotations
 
 import secrets as random
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
@@ -19,6 +20,7 @@ from models.actions import renewing, steering, views
 from models.domain.content import FIELD_BY_NAME, ITEM_TYPES, fields_for
 from models.domain.differences import field_differences, field_text
 from models.domain.errors import BadInput, Conflict, ProofNeeded, Refusal, Unknown
+from models.domain.law_reach import LISTS
 from models.domain.proof import Shown
 from models.domain.vocabulary import STAGE_NAMES, STAGE_VERB
 from models.words import N_, _, _n, _p
@@ -285,11 +287,12 @@ def body_of(portal: Portal, person_id: str, form: Form) -> dict[str, Any]:
 def _decision(portal: Portal, form: Form, assignment: str, stage: str, members: Sequence[str]) -> dict[str, Any] | None:
     verdict = first(form, f"verdict-{assignment}")
     lines = {}
+    together = _together(portal, form, assignment) if stage == "scope" else {}
     shown = {m: first(form, f"shown-{m}") for m in members if f"shown-{m}" in form} if stage == "draft" else {}
     contents = views.shown_proposals(portal.db, shown=shown) if shown else {}
     said = 0
     for member in members:
-        own = first(form, f"verdict-{assignment}-{member}")
+        own = first(form, f"verdict-{assignment}-{member}") or together.get(member, "")
         remark = first(form, f"remark-{member}").strip()
         proposal = _proposal(form, member, contents.get(member)) if stage == "draft" else None
         said += bool(own)
@@ -315,6 +318,16 @@ def _decision(portal: Portal, form: Form, assignment: str, stage: str, members: 
         "comment": first(form, f"comment-{assignment}").strip(),
         "adjustments": lines,
     }
+
+
+def _together(portal: Portal, form: Form, assignment: str) -> dict[str, str]:
+    """What is said at the scope of all rows of one sort at once (`all-{assignment}-{sort}`), by adjustment."""
+    head = f"all-{assignment}-"
+    said = {name.removeprefix(head): first(form, name) for name in form if name.startswith(head) and first(form, name)}
+    if not said:
+        return {}
+    sorts = views.sorts_of(portal.db, assignment_id=assignment)
+    return {adjustment: said[sort] for adjustment, sort in sorts.items() if sort in said}
 
 
 def _whole(verdicts: Sequence[str]) -> str:
@@ -375,6 +388,7 @@ def desk_page(
             {
                 **assignment,
                 "total": total,
+                "sorts": _sorts(assignment),
                 "stands": clock.due(date.fromisoformat(assignment["due"]) if assignment["due"] else None),
                 "pages": pages,
                 "page": here,
@@ -477,6 +491,14 @@ def _pair(pair: Mapping[str, Any]) -> dict[str, Any]:
     if new is None:
         old_text, new_text = sides(pair["old"]["text"], pair["old"]["text"])[0], sides("", "")[1]
     return {**pair, "old_text": old_text, "new_text": new_text}
+
+
+def _sorts(assignment: Mapping[str, Any]) -> list[tuple[str, int]]:
+    """The lists of the reach that a scope step shows, each with its number of rows."""
+    if assignment["stage"] != "scope":
+        return []
+    count = Counter(line["hint"].get("list", "rows") for line in assignment["adjustments"])
+    return [(part, count[part]) for part in LISTS if count[part]]
 
 
 def _moved(refusal: Refusal | None) -> dict[str, list[dict[str, Any]]]:

@@ -6,8 +6,11 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
+from models.domain.change_kinds import KINDS
+from models.domain.law_reach import LISTS, RULES
 from models.domain.vocabulary import (
     OUTCOME_NAMES,
+    PROCEDURE_NAMES,
     PROOF_NAMES,
     ROLE_NAMES,
     STAGE_NAMES,
@@ -41,13 +44,16 @@ def labels() -> Mapping[str, Any]:
 def _labels(code: str) -> dict[str, Any]:
     english = code == "en"
     return {
-        "OUTCOMES": _named(OUTCOME_NAMES, english),
+        "OUTCOMES": _named({**OUTCOME_NAMES, **PROCEDURE_NAMES}, english),
         "TRIGGERS": _named(TRIGGER_NAMES, english),
         "PROOFS": _named(PROOF_NAMES, english),
         "ROLES": _named(ROLE_NAMES, english),
         "STATES": {thing: _named(names, english) for thing, names in STATE_NAMES.items()},
         "STAGES": {stage: _(name) for stage, name in STAGE_NAMES.items()},
         "VERDICTS": {verdict: _button(verdict) for verdict in VERDICT_BUTTON} if english else VERDICT_BUTTON,
+        "RULES": {rule: _p("rule", name) for rule, name in RULES.items()},
+        "LISTS": {part: _p("list", name) for part, name in LISTS.items()},
+        "KINDS": {kind: _p("kind", name) for kind, name in KINDS.items()},
         "RECORD": VERDICT_RECORD_EN if english else VERDICT_RECORD,
     }
 

@@ -16,7 +16,7 @@ from markupsafe import Markup, escape
 from models.actions import views
 from models.actions.views import WEEKDAYS
 from models.domain.deadlines import SHANGHAI
-from models.domain.differences import basis_text, word_diff
+from models.domain.differences import basis_text, provision_text, word_diff
 from models.domain.errors import Refusal
 from models.words import N_, _, _n, _p, spoken
 from portal.labels import button, labels, meaning_of, part
@@ -140,6 +140,7 @@ def _environment() -> Environment:
         told=told,
         button=button,
         words=_words,
+        provision=lambda article, sub: provision_text({"article": article, "sub": sub}),
     )
     made.filters["outcome_names"] = _outcome_names
     made.filters["listed"] = _listed

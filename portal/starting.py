@@ -45,7 +45,7 @@ async def start_law_change(request: Request) -> Response:
 def _law(request: Request, form: Form) -> Response:
     who = coordinator(request)
     check_csrf(request, form)
-    params = {
+    params: dict[str, Any] = {
         "title": first(form, "title").strip(),
         "law": first(form, "law").strip().strip("《》"),
         "from_version": first(form, "from_version"),
@@ -53,20 +53,33 @@ def _law(request: Request, form: Form) -> Response:
         "effective_on": first(form, "effective_on") or None,
         "reason": first(form, "reason").strip(),
     }
+    out = [{"item": item, "reason": first(form, "out_reason").strip()} for item in form.get("out", ())]
+    if out:
+        params["take_out"] = out
     if not params["title"]:
         edition = params["to_version"]
         params["title"] = f"《{params['law']}》{str(edition)[:4] + '年文本' if edition else '废止'}"
     try:
-        if first(form, "do") == "start":
-            return _register(request, who, "law_change", params, form)
         if first(form, "do") == "law":
             return _law_page(request, who, form)
+        if out and not out[0]["reason"]:
+            raise BadInput("comment_required", "移出事项须写明理由，请填在“移出理由”中。", field="out_reason")
+        if first(form, "do") == "start":
+            return _register(request, who, "law_change", params, form)
         shown = starting.preview(
             portal_of(request).db, trigger="law_change", params=params, now=portal_of(request).now()
         )
     except Refusal as refusal:
-        return _law_page(request, who, form, refusal=refusal)
+        return _law_page(request, who, form, refusal=refusal, preview=_still(request, params, refusal))
     return _law_page(request, who, {**form, "title": [str(params["title"])]}, preview=shown)
+
+
+def _still(request: Request, params: Mapping[str, Any], refusal: Refusal) -> starting.Preview | None:
+    """The rows stay on the page where only the reason for taking some out is missing."""
+    if refusal.code != "comment_required":
+        return None
+    portal, bare = portal_of(request), {name: value for name, value in params.items() if name != "take_out"}
+    return starting.preview(portal.db, trigger="law_change", params=bare, now=portal.now())
 
 
 def _law_page(
@@ -91,6 +104,7 @@ def _law_page(
         typed=lambda name, standing="": first(form, name, standing),
         preview=preview,
         refusal=refusal,
+        out=set(form.get("out", ())),
         key=first(form, "idempotency_key") or f"portal-{random.token_urlsafe(12)}",
     )
 
@@ -241,5 +255,6 @@ def _agency_page(
         departments=sorted(departments.items(), key=lambda pair: pair[1]),
         types=sorted(ITEM_TYPES.items()),
         parts=BASIS_PARTS,
+        out=frozenset(),
         key=first(form, "idempotency_key") or f"portal-{random.token_urlsafe(12)}",
     )

@@ -17,7 +17,9 @@ from babel.messages.extract import extract_from_file
 from babel.messages.pofile import read_po, write_po
 
 from models.actions.views import GUIDE_ORDER
+from models.domain.change_kinds import KINDS
 from models.domain.content import FIELDS, ITEM_TYPES, UNITS
+from models.domain.law_reach import LISTS, RULES
 from models.domain.reach import CHANGE_WORDS
 from models.domain.vocabulary import LOG_VERBS, STAGE_NAMES, STAGE_VERB, VERDICT_RECORD
 from portal.language import LANGUAGES, catalogue_path
@@ -73,6 +75,9 @@ def _tables() -> Iterator[tuple[str, str, str | None]]:
     yield from (("models/domain/vocabulary.py", verb, "verb") for verb in (*STAGE_VERB.values(), "办理"))
     yield from (("models/domain/vocabulary.py", verb, "log") for verb in (*LOG_VERBS, *VERDICT_RECORD.values()))
     yield from (("models/domain/reach.py", word, None) for word in CHANGE_WORDS.values())
+    yield from (("models/domain/law_reach.py", name, "rule") for name in RULES.values())
+    yield from (("models/domain/law_reach.py", name, "list") for name in LISTS.values())
+    yield from (("models/domain/change_kinds.py", name, "kind") for name in KINDS.values())
     yield from (("models/actions/views.py", title, None) for title, _ in GUIDE_ORDER)
 
 

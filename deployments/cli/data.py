@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
@@ -36,7 +36,8 @@ def register(app: typer.Typer) -> None:
     app.command("load")(load)
     for group, text, commands in (
         ("law", "法规库：导入、列表、引用、对照、影响。", (("import", law_import), ("list", law_list), ("cite", law_cite),
-                                          ("diff", law_diff), ("impact", law_impact))),
+                                          ("diff", law_diff), ("impact", law_impact),
+                                          ("rules", law_rules), ("switch", law_switch))),
         ("items", "事项目录：列表、检查。", (("list", items_list), ("check", items_check))),
         ("people", "人员。", (("list", people_list),)),
         ("calendar", "工作日：推算期限、载入节假日安排。", (("due", calendar_due), ("load", calendar_load))),
@@ -288,6 +289,7 @@ def law_impact(
     from models import clock
     from models.actions.impact import impact
     from models.domain.errors import BadInput
+    from models.domain.law_reach import LISTS
 
     if repealed == (to_version is not None):
         raise BadInput("field_invalid", "请写明新文本（--to 日期），或者写明已废止（--repealed）。", field="to")
@@ -300,7 +302,7 @@ def law_impact(
     if as_json:
         say_json({"law": law, "from": from_version, "to": to_version, **found.as_json()})
         return
-    for name, heading in _IMPACT.items():
+    for name, heading in LISTS.items():
         rows = getattr(found, name)
         if rows:
             say(f"{heading}（{len(rows)}）：")
@@ -308,14 +310,53 @@ def law_impact(
             say(f"  {row.item} {row.item_name}　{row.basis}：{row.reason}" + (f"（{row.gap}）" if row.gap else ""))
 
 
-_IMPACT = {
-    "rows": "须处理",
-    "uncertain": "须核对",
-    "whole_law": "引用整部法规",
-    "editorial": "文字性修改",
-    "indirect": "间接相关",
-    "already_new": "已是新文本",
-}
+def law_rules(as_json: Json = False) -> None:
+    """各条涉及规则的采用情况，以及是否停用。How often what each rule proposed was kept, altered or dropped.
+
+    \b
+    例 Example: shixiang law rules --json
+    """
+    from models.actions.rules import rules
+
+    db = readable() or nothing_loaded()
+    try:
+        found = rules(db)
+    finally:
+        db.close()
+    if as_json:
+        say_json(found)
+        return
+    for rule in found:
+        say(f"{rule['rule']}  {rule['name']}{'（已停用）' if rule['off'] else ''}  {_figures(rule)}")
+        for kind in rule["kinds"]:
+            if kind["kind"]:
+                say(f"  {kind['name']}  {_figures(kind)}")
+
+
+def _figures(row: Mapping[str, int]) -> str:
+    return f"提出 {row['proposed']}，照办 {row['kept']}，改动 {row['altered']}，未采用 {row['dropped']}，在办 {row['open']}"
+
+
+def law_switch(
+    rule: Annotated[str, typer.Argument(metavar="RULE", help="规则代码，见 shixiang law rules")],
+    by: Annotated[str, typer.Option("--by", metavar="PERSON", help="统筹协调人：编号、邮箱或者不重名的姓名")],
+    reason: Annotated[str, typer.Option("--reason", help="理由，记入机关日志，预览时列明")],
+    off: Annotated[bool, typer.Option("--off/--on", help="停用或者启用")] = True,
+) -> None:
+    """停用或者启用一条涉及规则，自下一个变更起。Switch a rule off or on, from the next change on.
+
+    \b
+    例 Example: shixiang law switch whole_law --off --by 周敏 --reason 整部引用均已核对
+    """
+    from models import clock
+    from models.actions.rules import switch_rule
+
+    db = writable()
+    try:
+        switch_rule(db, rule=rule, off=off, by=by, reason=reason, now=clock.now())
+    finally:
+        db.close()
+    say(f"规则 {rule} 已{'停用' if off else '启用'}。")
 
 
 # --- items ---------------------------------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ from models.domain.outside import check_storable, one_line
 from models.domain.procedure import ProcedureVersion
 from models.domain.proof import asked_proof, is_enough
 from models.domain.reach import proposal_hash
-from models.domain.review import LINE_VERDICTS, REASON_NEEDED, VERDICTS, revision_of, stamp_of
+from models.domain.review import LINE_VERDICTS, REASON_NEEDED, revision_of, scope_preset, stamp_of, verdicts_of
 from models.domain.vocabulary import STAGE_NAMES, VERDICT_RECORD
 from models.store import office
 from models.store.catalogue import versions_by_id
@@ -158,6 +158,7 @@ def _assignment(connection: Connection, change: Row, row: Row, now: datetime) ->
     bases = versions_by_id(connection, [a["base_version_id"] for a in members if a["base_version_id"]])
     remarks = _remarks(connection, [a["id"] for a in members])
     sheet = rows(connection, select(SHEET).where(SHEET.c.id == row["sheet_id"]))[0] if row["sheet_id"] else None
+    verdicts = verdicts_of(row["stage"], drafted=_drafted(connection, sheet))
     return {
         "id": row["id"],
         "acting_for": _person_json(connection, row["acting_for_id"]),
@@ -168,8 +169,8 @@ def _assignment(connection: Connection, change: Row, row: Row, now: datetime) ->
         "revision": _revision(row["step_id"], members, proposals),
         "due": None if row["due_on"] is None else row["due_on"].isoformat(),
         "provisional": row["provisional"],
-        "verdicts": list(VERDICTS[row["stage"]]),
-        "line_verdicts": list(LINE_VERDICTS.get(row["stage"], VERDICTS[row["stage"]])),
+        "verdicts": list(verdicts),
+        "line_verdicts": list(LINE_VERDICTS.get(row["stage"], verdicts)),
         "proof": _own_proof(connection, row),
         "department": "" if sheet is None else sheet["department_name"],
         "procedure": "" if sheet is None else sheet["procedure_key"],
@@ -184,9 +185,24 @@ def _assignment(connection: Connection, change: Row, row: Row, now: datetime) ->
                 remarks.get(a["id"], []),
                 now,
             )
+            | (_preset(a) if row["stage"] == "scope" else {})
             for a in members
         ],
     }
+
+
+def _preset(row: Row) -> dict[str, str]:
+    """What the scope step proposes for a row: a `confirm` of the whole takes it so."""
+    verdict, reason = scope_preset(row["road"], row["hint"], row["reason"])
+    return {"preset": verdict, "preset_reason": reason}
+
+
+def _drafted(connection: Connection, sheet: Row | None) -> bool:
+    """Whether somebody drafts in a sheet's procedure; the scope has none."""
+    if sheet is None:
+        return True
+    body = procedure_body(connection, sheet["procedure_key"], sheet["procedure_no"])
+    return ProcedureVersion.model_validate(body).drafted
 
 
 def _others(connection: Connection, row: Row) -> list[dict[str, Any]]:
@@ -231,6 +247,7 @@ def _adjustment(
         "reason": row["reason"],
         "uncertain": row["uncertain"],
         "hint": row["hint"],
+        "road": row["road"],
         "state": row["state"],
         "drafting_remark": "" if proposal is None else proposal["remark"],
     }
@@ -412,7 +429,10 @@ class _Hand:
         self._check_proof(assignment, step)
         members = adjustments_of_step(self.connection, step["id"])
         self._check_taken_out(step, said, {a["id"] for a in members})
-        _check_verdicts(step["stage"], said, {a["id"] for a in members})
+        if step["stage"] == "scope":
+            said = _as_shown(said, members)
+        verdicts = verdicts_of(step["stage"], drafted=self._drafted(step))
+        _check_verdicts(step["stage"], verdicts, said, {a["id"] for a in members})
         self._check_four_eyes(step, members, assignment["acting_for_id"])
         proposals = standing_proposals(self.connection, [a["id"] for a in members])
         self._check_revision(step, said, members, proposals)
@@ -427,6 +447,11 @@ class _Hand:
             "acting_for": _person_json(self.connection, assignment["acting_for_id"]),
             "at": self.case.now.isoformat(),
         }
+
+    def _drafted(self, step: Row) -> bool:
+        if step["sheet_id"] is None:
+            return True
+        return _drafted(self.connection, rows(self.connection, select(SHEET).where(SHEET.c.id == step["sheet_id"]))[0])
 
     def _find(self, said: DecisionIn) -> tuple[Row, Row]:
         person = office.PERSON.c
@@ -738,8 +763,22 @@ def _newer(row: Row, line: LineIn | None, proposal: Row | None, stamp: int | Non
     return int(proposal["at"].timestamp() * 1_000_000) > stamp
 
 
-def _check_verdicts(stage: str, said: DecisionIn, known: set[str]) -> None:
-    allowed = VERDICTS[stage]
+def _as_shown(said: DecisionIn, members: Sequence[Row]) -> DecisionIn:
+    """The scope with every row named that was not to go on anyway: what is confirmed as shown is said of each row, with
+    the reason shown beside it.
+    """
+    lines = dict(said.adjustments)
+    for row in members:
+        line = lines.get(row["id"]) or LineIn()
+        preset, reason = scope_preset(row["road"], row["hint"], row["reason"])
+        verdict = line.verdict or (preset if said.verdict == "confirm" else said.verdict)
+        if preset != "confirm" or line.verdict:
+            remark = line.remark.strip() or (reason if verdict == preset else "")
+            lines[row["id"]] = line.model_copy(update={"verdict": verdict, "remark": remark})
+    return said.model_copy(update={"adjustments": lines})
+
+
+def _check_verdicts(stage: str, allowed: Sequence[str], said: DecisionIn, known: set[str]) -> None:
     if not said.verdict:
         raise BadInput("verdict_missing", "尚未选择办理结论。")
     _check_one(said.verdict, allowed)

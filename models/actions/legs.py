@@ -16,17 +16,16 @@ from typing import Any
 from sqlalchemy import Connection, and_, select, update
 
 from models.actions.leaving import hand_back
-from models.actions.moving import close_step, move_sheet, tell_taken_out
+from models.actions.moving import close_step, move_sheet, new_sheet, tell_taken_out
 from models.actions.notices import Writer, at_text, day_text
 from models.actions.opening import Room, open_scope
 from models.actions.publishing import publish_due
 from models.actions.starting import find_reach
 from models.domain.deadlines import SHANGHAI
 from models.domain.errors import Conflict, Gone, Refusal
-from models.domain.reach import ReachRow
+from models.domain.reach import ReachRow, grouped
 from models.domain.requests import read_request
-from models.reference.procedures import procedure_for
-from models.store import office
+from models.reference.procedures import procedure_for, short_road
 from models.store.change import (
     ADJUSTMENT,
     CHANGE,
@@ -46,7 +45,6 @@ from models.store.change import (
     fired_rungs,
     freed_sheets,
     moving_sheets,
-    procedure_no,
     rows,
     set_adjustments,
     set_sheet,
@@ -55,6 +53,7 @@ from models.store.change import (
 )
 from models.store.database import Database
 from models.store.outbox import Enqueued, HandOver, enqueue
+from models.store.touched import add_touched
 from models.tables import new_id
 
 _log = logging.getLogger("shixiang.legs")
@@ -346,12 +345,18 @@ def _assess(room: Room) -> None:
     except Refusal as refusal:
         _close(case, "closed", refusal.message)
         return
-    if not reach.rows:
+    if not reach.every:
         _close(case, "closed", "没有找到涉及的事项")
         return
-    _propose(room, reach.rows)
+    _propose(room, reach.every)
     case.set(phase="scoping")
-    case.log("梳理", about=case.row["number"], count=len(reach.rows), work=True)
+    told: dict[str, Any] = {
+        "left": len(reach.left),
+        "hidden": {one.rule: one.rows for one in reach.hidden},
+        "not_found": list(reach.not_found),
+    }
+    told = {name: value for name, value in told.items() if value}
+    case.log("梳理", about=case.row["number"], count=len(reach.rows), work=True, **told)
 
 
 def _propose(room: Room, found: Sequence[ReachRow]) -> None:
@@ -375,6 +380,7 @@ def _propose(room: Room, found: Sequence[ReachRow]) -> None:
                 "declined": False,
                 "reason": row.reason,
                 "uncertain": not row.certain,
+                "road": row.road,
                 "hint": {
                     **row.hint,
                     "department_text": row.department_text,
@@ -399,6 +405,7 @@ def _propose(room: Room, found: Sequence[ReachRow]) -> None:
         )
     add_rows(room.case, ADJUSTMENT, values)
     add_proposals(room.case, proposals)
+    add_touched(room.connection, values)
 
 
 def _close(case: Case, phase: str, reason: str) -> None:
@@ -418,7 +425,7 @@ def _scope(room: Room) -> None:
     open_ones = [row for row in steps(room.connection, case.id, states=["open"]) if row["sheet_id"] is None]
     if not open_ones:
         if _confirms_itself(room):
-            _confirmed(room, lines)
+            _confirmed(room, lines, lines)
         else:
             open_scope(room, lines, SCOPE_DAYS)
         return
@@ -431,12 +438,30 @@ def _scope(room: Room) -> None:
         return
     if not decided:
         return
-    out = {key for key, line in decided[0]["lines"].items() if line["verdict"] == "take_out"}
-    for adjustment_id in out:
-        remark = decided[0]["lines"][adjustment_id]["remark"] or decided[0]["comment"]
-        set_adjustments(room.case, [adjustment_id], state="removed", reason=remark)
+    ended = _end_by_scope(room, decided[0])
+    on = [line for line in lines if line["id"] not in ended]
+    for line in on:
+        if line["road"] == "none":  # taken in though it was pre-selected as "no adjustment needed"
+            line["road"] = line["hint"].get("when_taken_in")
+            set_adjustments(room.case, [line["id"]], road=line["road"])
     close_step(room, step, asked, "passed", "released")
-    _confirmed(room, [line for line in lines if line["id"] not in out])
+    _confirmed(room, on, lines)
+
+
+#: What a verdict of the scope step makes of a row that does not go on.
+_SCOPE_ENDS = {"take_out": "removed", "no_adjustment": "declined"}
+
+
+def _end_by_scope(room: Room, decision: Row) -> set[str]:
+    """The rows that were taken out or need no adjustment, each with the reason that was given for it."""
+    ended: dict[tuple[str, str], list[str]] = {}
+    for adjustment_id, line in decision["lines"].items():
+        if line["verdict"] in _SCOPE_ENDS:
+            reason = line["remark"] or decision["comment"]
+            ended.setdefault((_SCOPE_ENDS[line["verdict"]], reason), []).append(adjustment_id)
+    for (state, reason), ids in ended.items():
+        set_adjustments(room.case, ids, state=state, reason=reason)
+    return {adjustment_id for ids in ended.values() for adjustment_id in ids}
 
 
 def _confirms_itself(room: Room) -> bool:
@@ -447,42 +472,20 @@ def _confirms_itself(room: Room) -> bool:
     )
 
 
-def _confirmed(room: Room, lines: Sequence[Row]) -> None:
-    """Sheets by drafting department and procedure."""
+def _confirmed(room: Room, lines: Sequence[Row], shown: Sequence[Row]) -> None:
+    """Sheets by drafting department and procedure for what goes on of what the scope step showed."""
     case = room.case
     if not lines:
-        _close(case, "closed", "全部事项已移出")
+        left = any(line["road"] == "none" for line in shown)
+        _close(case, "closed", "全部事项不作调整" if left else "全部事项已移出")
         return
-    names = office.departments(room.connection)
-    groups: dict[tuple[str | None, str], list[Row]] = {}
-    for line in lines:
-        groups.setdefault((line["department_id"], line["outcomes"]), []).append(line)
     values = []
-    for number, ((department_id, outcomes), members) in enumerate(
-        sorted(groups.items(), key=lambda pair: str(pair[0]))
-    ):
-        procedure = procedure_for(frozenset(outcomes.split("+")))
-        body = procedure.model_dump(mode="json")
-        sheet_id = new_id("sht")
-        department = names.get(department_id or "")
-        values.append(
-            {
-                "id": sheet_id,
-                "change_id": case.id,
-                "ord": number,
-                "department_id": department_id,
-                "department_name": department.short
-                if department
-                else str(members[0]["hint"].get("department_text") or ""),
-                "procedure_key": procedure.key,
-                "procedure_no": procedure_no(room.connection, procedure.key, body),
-                "round": 1,
-                "position": 0,
-                "state": "open",
-                "stuck_tries": 0,
-            }
-        )
-        set_adjustments(room.case, [member["id"] for member in members], sheet_id=sheet_id, state="drafting")
+    for number, (key, members) in enumerate(grouped(lines)):
+        procedure = short_road() if key.short else procedure_for(frozenset(key.outcomes.split("+")))
+        sheet = new_sheet(room, key.department_id, members, procedure, number)
+        values.append(sheet)
+        state = "drafting" if procedure.drafted else "in_review"
+        set_adjustments(room.case, [member["id"] for member in members], sheet_id=sheet["id"], state=state)
     add_rows(room.case, SHEET, values)
     case.set(phase="running")
     case.log("分单", about=case.row["number"], sheets=len(values), count=len(lines), work=True)

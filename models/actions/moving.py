@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, time
 from typing import Any
@@ -11,8 +11,11 @@ from models.actions.opening import Room, open_stage
 from models.domain.deadlines import SHANGHAI, redraft_days
 from models.domain.errors import BadInput
 from models.domain.procedure import ProcedureVersion, StageRule
+from models.domain.reach import grouped
 from models.domain.review import SENT_BACK, Seat, fate, line_remark, line_verdict, rule_met
 from models.domain.vocabulary import STAGE_NAMES, VERDICT_RECORD
+from models.reference.procedures import procedure_for
+from models.store import office
 from models.store.change import (
     SHEET,
     Row,
@@ -24,6 +27,7 @@ from models.store.change import (
     drop_rungs,
     lines_of_step,
     procedure_body,
+    procedure_no,
     set_adjustments,
     set_sheet,
     set_step,
@@ -83,6 +87,32 @@ def _check_items(lines: Sequence[Row]) -> None:
     gone = [f"“{line['name']}”" for line in lines if line.get("gone")]
     if gone:
         raise BadInput("item_gone", f"{'、'.join(gone[:3])}已不在事项目录中，不能继续。请移出后点“重试”。")
+
+
+def new_sheet(
+    room: Room, department_id: str | None, lines: Sequence[Mapping[str, Any]], procedure: ProcedureVersion, number: int
+) -> Row:
+    """A sheet for these adjustments, not yet written; without a department of its own it is named after theirs."""
+    names = office.departments(room.connection)
+    theirs = {line["department_id"] for line in lines}
+    if department_id is None and len(theirs) == 1:
+        [department_id] = theirs
+    several = f"{len(theirs)} 个部门" if len(theirs) > 1 else ""
+    department = names.get(department_id or "")
+    text = str(lines[0]["hint"].get("department_text") or "")
+    return {
+        "id": new_id("sht"),
+        "change_id": room.case.id,
+        "ord": number,
+        "department_id": department_id,
+        "department_name": department.short if department else several or text,
+        "procedure_key": procedure.key,
+        "procedure_no": procedure_no(room.connection, procedure.key, procedure.model_dump(mode="json")),
+        "round": 1,
+        "position": 0,
+        "state": "open",
+        "stuck_tries": 0,
+    }
 
 
 def _read(room: Room, sheet: Row) -> SheetRound:
@@ -213,6 +243,10 @@ def _after_position(room: Room, sheet: Row, held: SheetRound, here: Sequence[Row
         for line in lines:
             if line["id"] in rejected:
                 line["state"] = "rejected"
+    raised = [line for line in lines if fates[line["id"]] == "raised"]
+    if raised:
+        _raise(room, sheet, here, made, raised)
+        held.lines = [line for line in held.lines if line not in raised]
     back = [line for line in lines if fates[line["id"]] == "back"]
     on = [line for line in lines if fates[line["id"]] == "on"]
     if stage == "draft":
@@ -270,14 +304,31 @@ def _send_back(
             )
 
 
+def _raise(room: Room, sheet: Row, here: Sequence[Row], made: dict[str, list[Row]], raised: Sequence[Row]) -> None:
+    """Rows that a reviewer will not decide on the short road begin the procedure of their outcomes, by department."""
+    for line in raised:
+        line["road"] = None
+    for number, (key, members) in enumerate(grouped(raised), start=1):
+        procedure = procedure_for(frozenset(key.outcomes.split("+")))
+        made_sheet = new_sheet(room, key.department_id, members, procedure, sheet["ord"] + number)
+        target = {**made_sheet, "parent_id": sheet["id"]}
+        add_rows(room.case, SHEET, [target])
+        ids = [str(member["id"]) for member in members]
+        set_adjustments(room.case, ids, state="drafting", sheet_id=target["id"], road=None)
+        who, words, _ = _return_words(here, made, ids)
+        room.case.log("转普通流程", who=who, about=target["id"], count=len(ids), reason=words)
+        [rule] = procedure.positions()[0]
+        open_stage(room, target, rule, [{**member, "state": "drafting"} for member in members])
+
+
 def _return_words(here: Sequence[Row], made: dict[str, list[Row]], ids: Sequence[str]) -> tuple[str | None, str, str]:
-    """Who returned, what he said, at which stage: all remarks once."""
+    """Who sent lines back or raised them, what he said, at which stage: all remarks once."""
     who: str | None = None
     stage = here[0]["stage"]
     words: list[str] = []
     stages = {step["id"]: step["stage"] for step in here}
     for decision in sorted((d for step in here for d in made[step["id"]]), key=lambda d: d["at"]):
-        returned = [i for i in ids if line_verdict(decision, i) in SENT_BACK]
+        returned = [i for i in ids if line_verdict(decision, i) in {*SENT_BACK, "raise"}]
         if not returned:
             continue
         who, stage = decision["person_id"], stages[decision["step_id"]]

@@ -16,6 +16,7 @@ from models.domain.calendar import WorkCalendar
 from models.domain.deadlines import due, rungs
 from models.domain.errors import BadInput
 from models.domain.procedure import StageRule
+from models.domain.review import scope_preset
 from models.domain.vocabulary import ROLE_NAMES, STAGE_NAMES
 from models.store import office
 from models.store.change import ASSIGNMENT, LINE, RUNG, STEP, Case, Row, insert_rows, next_moment
@@ -133,7 +134,7 @@ def put_before(room: Room, step: Row, sheet: Row | None, lines: Sequence[Row], a
             f"{step['id']}:opened:{person.seat}:{person.person_id}",
             step=step,
             sheet=sheet,
-            lines=lines,
+            lines=_to_adjust(lines) if step["stage"] == "scope" else lines,
             acting_for=acting,
             **opened_extra(room, step, sheet, lines),
         )
@@ -143,11 +144,19 @@ def opened_extra(room: Room, step: Row, sheet: Row | None, lines: Sequence[Row])
     """What the texts of an opened stage say besides."""
     extra: dict[str, Any] = {"opinions": "见页面", "delta": "见页面", "procedure": {"basis": ""}}
     if step["stage"] == "scope":
-        extra["departments"] = len({line["department_id"] for line in lines})
-        extra["uncertain"] = sum(1 for line in lines if line["uncertain"])
+        wanted = _to_adjust(lines)
+        extra["departments"] = len({line["department_id"] for line in wanted})
+        extra["uncertain"] = sum(1 for line in wanted if line["uncertain"])
+        extra["left"] = len(lines) - len(wanted)
     if sheet is not None and sheet.get("submitted_by"):
         extra["by"] = room.writer.person(sheet["submitted_by"])
     return extra
+
+
+def _to_adjust(lines: Sequence[Row]) -> Sequence[Row]:
+    """What the scope step proposes to adjust; where that is nothing, everything it shows."""
+    found = [line for line in lines if scope_preset(line["road"], line["hint"], line["reason"])[0] == "confirm"]
+    return found or lines
 
 
 def tell_no_owner(room: Room, step: Row, sheet: Row | None, rule: StageRule | None, lines: Sequence[Row]) -> None:

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, and_, insert, select, update
 
+from models.actions.comparing import prepare
 from models.actions.impact import find_impact, known_edition, known_law
 from models.actions.operating import refuse_where_paused
 from models.domain.audit import AUDITED
 from models.domain.deadlines import SHANGHAI
 from models.domain.errors import BadInput, Conflict, Unknown
-from models.domain.law_reach import LISTS, LawFacts, reach_of_law
+from models.domain.law_reach import LISTS, RULES, LawFacts, earlier_of, reach_of_law, take_out_of
 from models.domain.law_text import Article
 from models.domain.outside import check_storable
-from models.domain.reach import Reach, ReachRow, reach_of_request
+from models.domain.reach import Hidden, Reach, ReachRow, grouped, reach_of_request
 from models.domain.requests import AgencyRequest, LawChange, read_request
-from models.store import catalogue, laws, office
+from models.reference.procedures import SHORT
+from models.store import catalogue, laws, office, touched
 from models.store.change import CHANGE, Case, change_row, next_number, rows
 from models.store.database import Database
 from models.store.turns import take_turn
@@ -51,6 +54,14 @@ class Preview:
     whole_law: list[dict[str, Any]] = field(default_factory=list)
     sheets: list[dict[str, Any]] = field(default_factory=list)
     existing: dict[str, str] | None = None
+    #: Items pre-selected as "no adjustment needed", in the shape of `rows`.
+    left: list[dict[str, Any]] = field(default_factory=list)
+    #: How many items by rule, kind, department, confidence and road; an item counts once for each of its rules and kinds.
+    counts: dict[str, Any] = field(default_factory=dict)
+    #: What rules that are switched off would have found, and who switched them off, when and why.
+    hidden: list[dict[str, Any]] = field(default_factory=list)
+    #: What was to be taken out and is not in the reach.
+    not_found: list[str] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
         """The preview as JSON of the CLI and the API."""
@@ -60,15 +71,14 @@ class Preview:
 def preview(db: Database, *, trigger: str, params: dict[str, Any], now: datetime) -> Preview:
     """What a change would touch: the same finding as when it runs, and nothing is written."""
     request = read_request(trigger, params)
+    _compare(db, request)
     with db.reader() as connection:
         reach = find_reach(connection, request, now)
         names = office.departments(connection)
-        shown = [_preview_row(row, names) for row in reach.rows]
-        sheets: dict[tuple[str | None, str], int] = {}
-        for row in reach.rows:
-            key = (row.department_id, "+".join(sorted(row.outcomes)))
-            sheets[key] = sheets.get(key, 0) + 1
+        off = touched.rules_off(connection)
         existing = _open_with_subject(connection, subject_of(trigger, request))
+    shown = [_preview_row(row, names) for row in reach.rows]
+    left = [_preview_row(row, names) for row in reach.left]
     return Preview(
         trigger=trigger,
         title=request.title,
@@ -77,14 +87,68 @@ def preview(db: Database, *, trigger: str, params: dict[str, Any], now: datetime
         departments=len({row.department_id for row in reach.rows}),
         uncertain=sum(1 for row in reach.rows if not row.certain),
         whole_law=[asdict(row) for row in reach.left if row.hint["list"] == "whole_law"],
-        sheets=[
-            {"department": _department(names, dep, ""), "procedure": key, "count": n}
-            for (dep, key), n in sorted(sheets.items(), key=lambda pair: str(pair[0]))
-        ],
+        sheets=_sheets(reach, names),
         existing=None
         if existing is None
         else {"id": existing["id"], "number": existing["number"], "title": existing["title"]},
+        left=left,
+        counts=_counts(shown, left),
+        hidden=[_hidden(one, off) for one in reach.hidden],
+        not_found=list(reach.not_found),
     )
+
+
+def _compare(db: Database, request: LawChange | AgencyRequest) -> None:
+    """Work out and keep how the two texts of a law change compare: the leg that assesses it holds a transaction open."""
+    if isinstance(request, LawChange) and request.to_version is not None:
+        with db.reader() as connection:
+            law = laws.law_by_title(connection, request.law)
+        if law is not None:
+            prepare(db, law_id=law.id, old=request.from_version, new=request.to_version)
+
+
+def _sheets(reach: Reach, names: dict[str, Any]) -> list[dict[str, Any]]:
+    """The sheets that will be made of what is not taken out, with their number of items."""
+    lines = [
+        {"department_id": row.department_id, "outcomes": "+".join(sorted(row.outcomes)), "road": row.road, "row": row}
+        for row in reach.rows
+        if not row.hint.get("taken_out")
+    ]
+    found = []
+    for key, members in grouped(lines):
+        theirs = {member["department_id"]: member["row"].department_text for member in members}
+        department_id, text = next(iter(theirs.items())) if len(theirs) == 1 else (None, f"{len(theirs)} 个部门")
+        procedure = SHORT if key.short else key.outcomes
+        department = _department(names, department_id, text)
+        found.append({"department": department, "procedure": procedure, "count": len(members)})
+    return found
+
+
+def _counts(shown: Sequence[dict[str, Any]], left: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    every = [*shown, *left]
+    departments: dict[str, dict[str, Any]] = {}
+    for row in shown:
+        here = departments.setdefault(str(row["department"]["id"]), {**row["department"], "count": 0})
+        here["count"] += 1
+    return {
+        "rules": dict(Counter(rule for row in every for rule in row["rules"])),
+        "kinds": dict(Counter(kind for row in every for kind in row["kinds"])),
+        "departments": sorted(departments.values(), key=lambda one: (-one["count"], one["name"])),
+        "confidence": {
+            "certain": sum(1 for row in shown if row["certain"]),
+            "to_check": sum(1 for row in shown if not row["certain"]),
+        },
+        "roads": dict(Counter(row["road"] or "full" for row in every)),
+    }
+
+
+def _hidden(one: Hidden, off: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    by = off[one.rule]
+    return {
+        "rule": one.rule, "name": RULES[one.rule], "rows": one.rows, "items": one.items,
+        "by": {"id": by["person_id"], "name": by["name"]},
+        "at": by["at"].astimezone(SHANGHAI).isoformat(timespec="seconds"), "reason": by["reason"],
+    }  # fmt: skip
 
 
 def _department(names: dict[str, Any], department_id: str | None, text: str) -> dict[str, str | None]:
@@ -102,8 +166,17 @@ def _preview_row(row: ReachRow, names: dict[str, Any]) -> dict[str, Any]:
         "article": row.article,
         "change": row.change,
         "certain": row.certain,
-        "selected": True,
+        "selected": row.road != "none" and not row.hint.get("taken_out"),
         "reason": row.reason,
+        "road": row.road,
+        "list": row.hint.get("list", "rows"),
+        "rules": row.hint.get("rules", []),
+        "kinds": row.hint.get("kinds", []),
+        "confidence": row.hint.get("confidence", 1.0),
+        "gap": row.hint.get("gap"),
+        "articles": row.hint.get("articles", []),
+        "earlier": row.hint.get("earlier", []),
+        "taken_out": row.hint.get("taken_out"),
     }
 
 
@@ -140,12 +213,17 @@ def _law_reach(connection: Connection, request: LawChange, now: datetime) -> Rea
     found = find_impact(
         connection, law=request.law, from_edition=request.from_version, to_edition=request.to_version, now=now
     )
-    ids = {row.item_id for part in LISTS for row in getattr(found, part)}
-    return reach_of_law(
+    ids = sorted({row.item_id for part in LISTS for row in getattr(found, part)})
+    reach = reach_of_law(
         found,
         LawFacts(law.canonical, law.title, request.from_version, request.to_version, old, new),
-        catalogue.current_versions(connection, sorted(ids)),
+        catalogue.current_versions(connection, ids),
+        off=touched.rules_off(connection),
     )
+    before = touched.left_before(connection, law.canonical, ids)
+    for row in reach.every:
+        row.hint["earlier"] = earlier_of(row.hint["articles"], before.get(row.item_id or "", ()))
+    return take_out_of(reach, {one.item: one.reason for one in request.take_out})
 
 
 def _texts(connection: Connection, request: LawChange) -> tuple[laws.LawRow, list[Article], list[Article] | None]:
@@ -199,8 +277,10 @@ def register(
     """
     request = read_request(trigger, params)
     check_storable(key)
-    stored = request.model_dump(mode="json", by_alias=True)
+    stored = request.stored()
     body_hash = hashlib.sha256(json.dumps([trigger, stored], sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+    _compare(db, request)
 
     def verb(connection: Connection) -> Registered:
         take_turn(connection, "register")

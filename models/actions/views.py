@@ -783,6 +783,12 @@ def form_members(db: Database, *, assignment_ids: Sequence[str], person_id: str)
         return views.assignment_lines(connection, assignment_ids, person_id)
 
 
+def sorts_of(db: Database, *, assignment_id: str) -> dict[str, str]:
+    """The list of the reach in which each adjustment behind an assignment was found (`rows`, `editorial`, …)."""
+    with db.reader() as connection:
+        return views.sorts_of(connection, assignment_id)
+
+
 def shown_proposals(db: Database, *, shown: Mapping[str, str]) -> dict[str, dict[str, Any] | None]:
     """The contents a page showed, by adjustment, from the revisions it carries."""
     found: dict[str, dict[str, Any] | None] = {}

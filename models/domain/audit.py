@@ -27,7 +27,7 @@ AUDITED: dict[str, tuple[str, ...]] = {
     "change": ("phase", "state", "attempt", "coordinator_id", "effective_on"),
     "adjustment": (
         "state", "sheet_id", "item_id", "base_version_id", "outcomes", "revision", "approved_hash", "declined",
-        "effective_at", "code",
+        "effective_at", "code", "road",
     ),
     "proposal": ("kind", "by_person_id", "submitted"),
     "sheet": ("state", "department_id", "procedure_key", "procedure_no", "parent_id", "round", "position"),

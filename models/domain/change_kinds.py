@@ -15,7 +15,7 @@ from models.domain.numerals import NUMERAL_CHARS
 
 KINDS: Final = {
     "approval_to_filing": "批准改为备案",
-    "approval_dropped": "取消审批",
+    "approval_dropped": "不再审批",
     "approval_added": "增设审批",
     "commitment_added": "实行告知承诺",
     "authority": "主管机关变更",

@@ -11,12 +11,13 @@ guessed: an uncertain match, a gap in the library, a quotation that never stood 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any, Final
 
 from models.domain.basis_follow import NewText
 from models.domain.change_kinds import kind_of_change
+from models.domain.deadlines import SHANGHAI
 from models.domain.differences import provision_text
 from models.domain.impact import NOT_YET, Impact, ImpactRow
 from models.domain.law_text import Article, canonical_title
@@ -39,9 +40,19 @@ RULES: Final = {
 }
 """The rules by which a citation becomes a row, the weightiest first. A coordinator may switch one off."""
 
-LISTS: Final = ("rows", "uncertain", "editorial", "whole_law", "indirect", "already_new")
+LISTS: Final = {
+    "rows": "须处理",
+    "uncertain": "须核对",
+    "editorial": "文字性修改",
+    "whole_law": "引用整部法规",
+    "indirect": "间接相关",
+    "already_new": "已是新文本",
+}
+"""The lists of an impact and what they are called."""
+
 _SHOWN_WORDS: Final = 40  # changed places of an article kept for the page
 _SHOWN_REASONS: Final = 8
+_SHOWN_EARLIER: Final = 5
 
 Key = tuple[int, int]
 
@@ -135,6 +146,31 @@ class _Judged:
         )
 
 
+def take_out_of(reach: Reach, wanted: Mapping[str, str]) -> Reach:
+    """The reach with the rows marked that are to be taken out (item code or id → reason); the scope step confirms it."""
+    found = set()
+    for row in reach.every:
+        for name in (row.code, row.item_id):
+            if name in wanted:
+                row.hint["taken_out"] = wanted[str(name)]
+                found.add(name)
+    return replace(reach, not_found=tuple(sorted(set(wanted) - found)))
+
+
+def earlier_of(articles: Sequence[Mapping[str, Any]], before: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Of what was said of an item before (as `left_before` has it) that which concerned one of these articles.
+
+    An article is the same by the number it has now, be it that the item still cites it by its older number.
+    """
+    now = {(detail["old_article"], detail["old_sub"] or 0) for detail in articles}
+    found = []
+    for entry in before:
+        if any((old, sub) in now or (new, new_sub) in now for old, sub, new, new_sub in entry["articles"]):
+            told = {name: entry[name] for name in ("change_id", "number", "title", "verdict", "person", "reason")}
+            found.append({**told, "at": entry["at"].astimezone(SHANGHAI).isoformat(timespec="seconds")})
+    return found[:_SHOWN_EARLIER]
+
+
 def _row_of(version: Version, judged: Sequence[_Judged], filler: _Filler) -> ReachRow:
     filled = filler.fill(version.content, judged)
     cancelled = any(one.row.outcome == "cancel" for one in judged)
@@ -177,12 +213,13 @@ def _row_of(version: Version, judged: Sequence[_Judged], filler: _Filler) -> Rea
             "title": filler.law.title,
             "from": filler.law.from_edition.isoformat(),
             "to": None if filler.law.to_edition is None else filler.law.to_edition.isoformat(),
-            "list": min((one.part for one in judged), key=LISTS.index),
+            "list": min((one.part for one in judged), key=list(LISTS).index),
             "rules": sorted({one.rule for one in judged}, key=list(RULES).index),
-            "kinds": sorted({one.row.kind for one in seen if one.row.kind}),
+            "kinds": sorted({one.row.kind for one in judged if one.row.kind}),
             "confidence": min(one.row.confidence for one in seen),
             "gap": next((one.row.gap for one in judged if one.row.gap), None),
             "advised": advised,
+            "road": road,
             "when_taken_in": "short" if may_be_short else None,
             "articles": [filler.detail(one) for one in judged],
         },

@@ -52,6 +52,11 @@ class ProcedureVersion(BaseModel):
     basis: str
     stages: tuple[StageRule, ...]
 
+    @property
+    def drafted(self) -> bool:
+        """Whether somebody drafts; on the short road nobody does."""
+        return any(stage.code == "draft" for stage in self.stages)
+
     def positions(self) -> tuple[tuple[StageRule, ...], ...]:
         """The stages in their order, those of one parallel group together."""
         found: list[list[StageRule]] = []

@@ -5,9 +5,9 @@ An agency request names its items; the reach of a law change stands in `law_reac
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from models.domain.content import ItemContent, apply_set, content_hash
 from models.domain.errors import BadInput
@@ -96,11 +96,31 @@ class Reach:
     rows: tuple[ReachRow, ...]
     left: tuple[ReachRow, ...] = ()
     hidden: tuple[Hidden, ...] = ()
+    #: What was to be taken out and is not in the reach.
+    not_found: tuple[str, ...] = ()
 
     @property
     def every(self) -> tuple[ReachRow, ...]:
         """All rows, those to be adjusted first."""
         return self.rows + self.left
+
+
+class SheetKey(NamedTuple):
+    """What the adjustments of one sheet share. The short road is one sheet for all departments: nobody of them drafts."""
+
+    department_id: str | None
+    outcomes: str
+    short: bool
+
+
+def grouped(lines: Iterable[Mapping[str, Any]]) -> list[tuple[SheetKey, list[Mapping[str, Any]]]]:
+    """Adjustments (`department_id`, `outcomes` joined by +, `road`) by the sheet they go into, in the order of the sheets."""
+    groups: dict[SheetKey, list[Mapping[str, Any]]] = {}
+    for line in lines:
+        short = line["road"] == "short"
+        key = SheetKey(None if short else line["department_id"], line["outcomes"], short)
+        groups.setdefault(key, []).append(line)
+    return sorted(groups.items(), key=lambda pair: (pair[0].short, str(pair[0])))
 
 
 def proposal_hash(content: Mapping[str, Any] | None, outcomes: Sequence[str]) -> str:

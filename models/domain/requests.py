@@ -25,6 +25,14 @@ def _drop_default(schema: dict[str, Any]) -> None:
 OptionalDate = Annotated[date | SkipJsonSchema[None], Field(json_schema_extra=_drop_default)]
 
 
+class TakenOut(BaseModel):
+    """A row of the reach that is not to be part of the change, by the item's code or id; the scope step confirms it."""
+
+    model_config = ConfigDict(extra="forbid")
+    item: str = Field(min_length=1, max_length=64)
+    reason: str = Field(min_length=1, max_length=2000)
+
+
 class LawChange(BaseModel):
     """A law was amended, newly made or repealed."""
 
@@ -36,6 +44,15 @@ class LawChange(BaseModel):
     to_version: OptionalDate = Field(default=None, title="新文本（公布日期）", description="留空表示废止")
     effective_on: OptionalDate = Field(default=None, title="生效日期", description="留空表示审批后随即生效")
     reason: str = Field(default="", title="理由", max_length=2000)
+    #: Not in the run's form: rows are seen in the preview.
+    take_out: SkipJsonSchema[list[TakenOut]] = Field(default_factory=list, max_length=20_000)
+
+    def stored(self) -> dict[str, Any]:
+        """The parameters as they are kept; without `take_out` where there is none, as before there was one."""
+        found = self.model_dump(mode="json", by_alias=True)
+        if not self.take_out:
+            found.pop("take_out")
+        return found
 
 
 class Target(BaseModel):
@@ -66,6 +83,10 @@ class AgencyRequest(BaseModel):
     reason: str = Field(default="", max_length=2000)
     effective_on: date | None = None
     items: list[ItemRequest] = Field(min_length=1, max_length=5000)
+
+    def stored(self) -> dict[str, Any]:
+        """The parameters as they are kept."""
+        return self.model_dump(mode="json", by_alias=True)
 
 
 _SHAPES = {

@@ -19,12 +19,32 @@ VERDICTS: dict[str, tuple[str, ...]] = {
     "approval": ("approve", "approve_changed", "reject", "return"),
 }
 #: Verdicts on one adjustment, where they differ from those on the whole sheet.
-LINE_VERDICTS: dict[str, tuple[str, ...]] = {"scope": ("confirm", "take_out"), "draft": ("submit", "decline")}
+LINE_VERDICTS: dict[str, tuple[str, ...]] = {
+    "scope": ("confirm", "take_out", "no_adjustment"),
+    "draft": ("submit", "decline"),
+}
+#: Verdicts where nobody drafts (the short road): there is nobody to return to, a row is raised to the full procedure.
+SHORT_VERDICTS = ("pass", "raise")
 #: Verdicts that need a reason, in the comment or in the remarks.
-REASON_NEEDED = frozenset({"decline", "return", "object", "approve_changed", "reject", "take_out"})
+REASON_NEEDED = frozenset(
+    {"decline", "return", "object", "approve_changed", "reject", "take_out", "no_adjustment", "raise"}
+)
 SENT_BACK = frozenset({"return", "approve_changed"})
 
-Fate = Literal["on", "back", "rejected", "removed"]
+Fate = Literal["on", "back", "rejected", "removed", "raised"]
+
+
+def verdicts_of(stage: str, *, drafted: bool = True) -> tuple[str, ...]:
+    """The verdicts a stage takes; `drafted` is whether its procedure begins with drafting."""
+    return VERDICTS[stage] if drafted else SHORT_VERDICTS
+
+
+def scope_preset(road: str | None, hint: Mapping[str, Any], reason: str) -> tuple[str, str]:
+    """What the scope step proposes for a row, and why: as taken out at the start, "no adjustment needed", or in."""
+    taken_out = hint.get("taken_out")
+    if taken_out:
+        return "take_out", str(taken_out)
+    return ("no_adjustment", reason) if road == "none" else ("confirm", "")
 
 
 def line_verdict(decision: Mapping[str, Any], adjustment_id: str) -> str:
@@ -67,6 +87,8 @@ def fate(verdicts: Iterable[str]) -> Fate:
         return "rejected"
     if "take_out" in said:
         return "removed"
+    if "raise" in said:
+        return "raised"
     if said & SENT_BACK:
         return "back"
     return "on"

@@ -39,11 +39,19 @@ CHANGE: Table = {
 }
 
 ADJUSTMENT: Table = {
-    "proposed": {"confirm_scope": "drafting", "take_out": "removed", "withdraw": "removed"},
+    "proposed": {
+        "confirm_scope": "drafting",
+        # The short road: nobody drafts.
+        "confirm_short": "in_review",
+        "leave": "declined",
+        "take_out": "removed",
+        "withdraw": "removed",
+    },
     "drafting": {"submit": "in_review", "move": "drafting", "take_out": "removed", "withdraw": "removed"},
     "in_review": {
         "return": "drafting",
         "approve_changed": "drafting",
+        "raise": "drafting",
         "pass_last": "approved",
         "confirm_decline": "declined",
         "reject": "rejected",
@@ -176,8 +184,11 @@ OWNERS: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "adjustment": {
         "confirm_scope": ("coordinator",),
+        "confirm_short": ("coordinator",),
+        "leave": ("coordinator",),
         "take_out": ("coordinator",),
         "withdraw": ("coordinator",),
+        "raise": ("reviewer",),
         "submit": ("drafter",),
         "move": ("coordinator",),
         "return": ("reviewer",),

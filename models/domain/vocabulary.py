@@ -93,6 +93,8 @@ class Verdict(StrEnum):
     REJECT = "reject"
     CONFIRM = "confirm"
     TAKE_OUT = "take_out"
+    NO_ADJUSTMENT = "no_adjustment"
+    RAISE = "raise"
 
 
 class Rung(StrEnum):
@@ -131,6 +133,11 @@ OUTCOME_NAMES: dict[str, Label] = {
     "delegate": Label("下放", "下放（委托）实施", "delegation"),
     "take_over": Label("承接", "承接（收回）实施", "take-over"),
     "recode": Label("重新赋码", "事项重新赋码", "recoding"),
+}
+
+#: Procedures that no outcome names.
+PROCEDURE_NAMES: dict[str, Label] = {
+    "editorial": Label("简易流程", "文字、条序调整简易流程", "short procedure"),
 }
 
 #: The eight kinds of adjustment of 《政务服务事项管理规范》（征求意见稿）and our outcomes for each.
@@ -228,6 +235,8 @@ VERDICT_BUTTON: dict[str, str] = {
     "reject": "不同意…",
     "confirm": "确认范围",
     "take_out": "移出…",
+    "no_adjustment": "不调整…",
+    "raise": "转普通流程…",
 }
 
 VERDICT_RECORD: dict[str, str] = {
@@ -242,6 +251,8 @@ VERDICT_RECORD: dict[str, str] = {
     "reject": "不予批准",
     "confirm": "确认范围",
     "take_out": "移出",
+    "no_adjustment": "不调整",
+    "raise": "转普通流程",
 }
 
 VERDICT_EN: dict[str, str] = {
@@ -256,6 +267,8 @@ VERDICT_EN: dict[str, str] = {
     "reject": "reject",
     "confirm": "confirm",
     "take_out": "take out",
+    "no_adjustment": "no adjustment",
+    "raise": "full procedure",
 }
 
 VERDICT_RECORD_EN: dict[str, str] = {
@@ -270,6 +283,8 @@ VERDICT_RECORD_EN: dict[str, str] = {
     "reject": "rejected",
     "confirm": "scope confirmed",
     "take_out": "taken out",
+    "no_adjustment": "no adjustment needed",
+    "raise": "sent to the full procedure",
 }
 
 #: What the log calls what was done, besides the verdicts: read by people, never changed in an old line.
@@ -285,6 +300,7 @@ LOG_VERBS: tuple[str, ...] = (
     "人员变动",
     "离任转交",
     "退回",
+    "转普通流程",
     "环节结束",
     "审批通过",
     "赋码",

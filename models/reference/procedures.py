@@ -14,9 +14,23 @@ from models.domain.vocabulary import STAGE_NAMES
 _FILE = Path(__file__).with_name("procedures.toml")
 
 
+#: The procedure of the short road.
+SHORT = "editorial"
+
+
 @cache
 def shipped() -> dict[str, ProcedureVersion]:
-    """Every shipped procedure by its key."""
+    """The shipped procedure of every outcome."""
+    return {key: procedure for key, procedure in _every().items() if key != SHORT}
+
+
+def short_road() -> ProcedureVersion:
+    """One confirmation, for bases of which only words or numbers changed."""
+    return _every()[SHORT]
+
+
+@cache
+def _every() -> dict[str, ProcedureVersion]:
     data = tomllib.loads(_FILE.read_text(encoding="utf-8"))
     return {key: _read(key, body, data["stages"]) for key, body in data["procedures"].items()}
 

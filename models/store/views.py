@@ -259,6 +259,17 @@ def assignment_lines(
     return found
 
 
+def sorts_of(connection: Connection, assignment_id: str) -> dict[str, str]:
+    """The list of the reach (its hint's `list`) of each adjustment that an assignment puts before its person."""
+    query = (
+        select(ADJUSTMENT.c.id, ADJUSTMENT.c.hint["list"].as_string())
+        .join(LINE, LINE.c.adjustment_id == ADJUSTMENT.c.id)
+        .join(ASSIGNMENT, ASSIGNMENT.c.step_id == LINE.c.step_id)
+        .where(ASSIGNMENT.c.id == assignment_id, ADJUSTMENT.c.state != "removed")
+    )
+    return {str(key): str(sort or "rows") for key, sort in connection.execute(query)}
+
+
 def proposal_of(connection: Connection, adjustment_id: str, revision: str) -> Row | None:
     """The edition of a proposal that a page showed."""
     query = select(PROPOSAL).where(and_(PROPOSAL.c.adjustment_id == adjustment_id, PROPOSAL.c.revision == revision))

@@ -18,6 +18,7 @@ from models.tables.change import (
     Sheet,
     Step,
     StepLine,
+    TouchedArticle,
 )
 from models.tables.office import Contact, Department, Meta, Person, Post, Substitute, Workday
 from models.tables.out import (
@@ -71,6 +72,7 @@ __all__ = [
     "Step",
     "StepLine",
     "Substitute",
+    "TouchedArticle",
     "UtcDateTime",
     "Workday",
     "metadata",

@@ -155,6 +155,30 @@ class Adjustment(SQLModel, table=True):
     reason: str = Field(default="", description="why it was proposed, removed or blocked")
     uncertain: bool = False
     hint: dict[str, Any] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
+    road: str | None = Field(
+        default=None,
+        description="short: one confirmation; none: proposed is no adjustment; null: the outcomes' procedure",
+    )
+
+
+class TouchedArticle(SQLModel, table=True):
+    """A citation of the law of a change that an adjustment rests on: where it led, and the rule that found it."""
+
+    __tablename__ = "touched_article"
+    __table_args__ = (
+        Index("ix_touched_article", "canonical", "article", "sub"),
+        Index("ix_touched_article_new", "canonical", "new_article", "new_sub"),
+    )
+    adjustment_id: str = Field(foreign_key="adjustment.id", primary_key=True)
+    no: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    canonical: str
+    article: int | None = None
+    sub: int = 0
+    new_article: int | None = None
+    new_sub: int = 0
+    change: str | None = None
+    kind: str | None = None
+    rule: str
 
 
 class Proposal(SQLModel, table=True):

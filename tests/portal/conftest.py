@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -22,6 +22,7 @@ from notifications.links import load_secrets, make_code, make_token
 from notifications.render import Message, render
 from portal.app import create_app
 from tests.factories import small_office
+from tests.law_office import law_office
 from tests.stories.driver import Story
 
 
@@ -84,9 +85,20 @@ class Office:
 @pytest.fixture
 def office(tmp_path: Path) -> Iterator[Office]:
     """The small office on SQLite in memory behind the portal."""
+    yield from behind_the_portal(tmp_path, small_office)
+
+
+@pytest.fixture
+def law_office_portal(tmp_path: Path) -> Iterator[Office]:
+    """The office with a reach of every sort behind the portal."""
+    yield from behind_the_portal(tmp_path, law_office)
+
+
+def behind_the_portal(tmp_path: Path, made: Callable[[Database, datetime], Any]) -> Iterator[Office]:
+    """An office on SQLite in memory behind the portal."""
     db = Database("sqlite://")
     story = Story(db)
-    small_office(db, story.now)
+    made(db, story.now)
     settings = Settings(home=tmp_path, portal_url="http://testserver", collect_minutes=0)
     secrets = load_secrets(tmp_path)
     woken: list[str] = []

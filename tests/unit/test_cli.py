@@ -170,7 +170,7 @@ def test_help_and_short_reads_import_nothing_that_takes_long(loaded: Path, words
 
 @pytest.mark.parametrize(
     "words",
-    [["load"], ["law", "import"], ["law", "list"], ["law", "cite"], ["law", "diff"], ["law", "impact"],
+    [["load"], ["law", "import"], ["law", "list"], ["law", "cite"], ["law", "diff"], ["law", "impact"], ["law", "rules"], ["law", "switch"],
      ["items", "list"], ["items", "check"], ["people", "list"], ["calendar", "due"], ["calendar", "load"],
      ["change", "preview"], ["change", "start"], ["change", "show"], ["change", "list"], ["change", "withdraw"], ["up"]],
     ids=" ".join,

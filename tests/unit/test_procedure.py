@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from models.domain.errors import BadInput, Unknown
 from models.domain.procedure import APPROVERS, ORDER, StageRule, merge_procedures, read_procedure
 from models.domain.vocabulary import STAGE_NAMES
-from models.reference.procedures import procedure_for, shipped
+from models.reference.procedures import procedure_for, shipped, short_road
 
 #: Stage to working days, as the office's table of stages has them.
 DAYS: dict[str, dict[str, int]] = {
@@ -62,6 +62,16 @@ def approval_of(outcomes: frozenset[str]) -> StageRule:
 
 def test_every_procedure_of_the_table_is_shipped_and_no_other() -> None:
     assert sorted(shipped()) == OUTCOMES
+
+
+def test_on_the_short_road_nobody_drafts_and_one_person_confirms() -> None:
+    road = short_road()
+    assert ([(rule.code, rule.days) for rule in road.stages], road.drafted) == (
+        [("legality", 3), ("publishing", 0)],
+        False,
+    )
+    assert road.stages[0].rule == "any"
+    assert all(procedure.drafted for procedure in shipped().values())
 
 
 @pytest.mark.parametrize("outcome", OUTCOMES)

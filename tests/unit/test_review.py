@@ -13,6 +13,7 @@ from models.domain.review import (
     LINE_VERDICTS,
     REASON_NEEDED,
     SENT_BACK,
+    SHORT_VERDICTS,
     VERDICTS,
     Seat,
     fate,
@@ -164,7 +165,9 @@ def test_what_is_no_mark_has_no_moment(text: str) -> None:
 
 
 def test_every_verdict_of_a_stage_has_a_button() -> None:
-    offered = {verdict for verdicts in [*VERDICTS.values(), *LINE_VERDICTS.values()] for verdict in verdicts}
+    offered = {
+        verdict for verdicts in [*VERDICTS.values(), *LINE_VERDICTS.values(), SHORT_VERDICTS] for verdict in verdicts
+    }
     assert offered == set(VERDICT_BUTTON)
 
 

@@ -25,7 +25,7 @@ FOLLOWS: dict[str, dict[str, set[str]]] = {
         "closing": {"closed"},
     },
     "adjustment": {
-        "proposed": {"drafting", "removed"},
+        "proposed": {"drafting", "in_review", "declined", "removed"},
         "drafting": {"in_review", "removed", "drafting"},
         "in_review": {"drafting", "approved", "declined", "rejected", "removed"},
         "approved": {"scheduled", "blocked", "removed"},
