@@ -81,8 +81,14 @@ def show_preview(trigger: str, params: dict[str, Any], as_json: bool) -> None:
         mark = "" if row["certain"] else "（待人工核对）"
         say(f"{row['code'] or '—'}  {row['name']}  {row['department']['name'] or '—'}  {row['reason']}{mark}")
     say(f"涉及 {found.count} 项，{found.departments} 个部门，待人工核对 {found.uncertain} 项。")
-    if found.whole_law:
-        say(f"另有 {len(found.whole_law)} 项引用整部法规，请人工核对。")
+    if found.left:
+        say(f"另有 {len(found.left)} 项预选为“不调整”，在确认范围时一并确认：")
+        for row in found.left:
+            say(f"{row['code'] or '—'}  {row['name']}  {row['department']['name'] or '—'}  {row['reason']}")
+    for one in found.hidden:
+        say(f"规则“{one['name']}”已停用，未列入 {one['items']} 项（{one['by']['name']}：{one['reason']}）。")
+    if found.not_found:
+        warn(f"“take_out”中的 {'、'.join(found.not_found)} 不在涉及范围内。")
 
 
 def start(

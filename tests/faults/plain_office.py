@@ -309,8 +309,8 @@ class PlainOffice:
         change.scope.state = "passed"
         change.scope.open.clear()
         for line in proposed:
-            if change.scope.said[0].verdicts.get(line.id) == "take_out":
-                line.state = "removed"
+            said = change.scope.said[0].verdicts.get(line.id, "")
+            line.state = {"take_out": "removed", "no_adjustment": "declined"}.get(said, line.state)
         self._confirmed(change, [line for line in proposed if line.state == "proposed"], now)
 
     def _confirmed(self, change: Change, lines: list[Line], now: datetime) -> None:

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.testclient import TestClient
 
+from models.actions.audit import verify
 from models.actions.load import load
 from models.actions.starting import preview
 from models.actions.views import change_show, item_page
+from models.settings import Settings
 from models.store.database import Database
 from models.store.migrate import migrate
+from notifications.links import load_secrets
+from portal.app import create_app
+from tests.portal.conftest import Office
 from tests.stories.driver import START, Story
 
 LAW = "中华人民共和国保守国家秘密法"
@@ -82,6 +89,50 @@ def test_one_real_item_cites_the_law_and_its_new_version_is_published(loaded: Da
     page = item_page(loaded, code=change["adjustments"][0]["target"]["code"], now=story.now)
     assert page["version"]["no"] == 2
     assert basis_of(page["version"]["content"])["article"] == proposed["article"]
+
+
+def test_from_the_portal_to_the_publication_the_law_on_secrets_moves_its_item(loaded: Database, tmp_path: Path) -> None:
+    story = Story(loaded)
+    settings = Settings(home=tmp_path, portal_url="http://testserver", collect_minutes=0)
+    secrets = load_secrets(tmp_path)
+    app = create_app(
+        db=loaded, settings=settings, secrets=secrets, start=lambda change: None, wake=lambda change: None,
+        missing=list, now=lambda: story.now,
+    )  # fmt: skip
+    with TestClient(app) as client:
+        office = Office(client, story, settings, secrets)
+        office.sign_in("zhou@shili.example")
+        fields = {name: value or "" for name, value in SECRECY.items()} | {"idempotency_key": "k-secrets"}
+        fields["csrf"] = office.csrf("/start/law_change")
+        page = client.post("/start/law_change", data={**fields, "do": "preview"}).text
+        for words in ("波及 1 项，1 个部门", "涉密信息系统集成单位乙级资质认定", "增设审批", "待核对 1 项"):
+            assert words in page
+        started = client.post("/start/law_change", data={**fields, "do": "start"}, follow_redirects=False)
+        story.change_id = started.headers["location"].split("/")[2].split("?")[0]
+        story.wake()
+        for person, verdict in (
+            ("p-zhou", "confirm"), ("p-bao", "submit"), ("p-zhou", "pass"), ("p-lu", "pass"), ("p-gao", "pass"),
+            ("p-ju", "approve"),
+        ):  # fmt: skip
+            decides(office, person, verdict)
+        guide = client.get("/i/000176002000").text
+    change = change_show(loaded, change_id=story.change_id, now=story.now)
+    assert (change["state"], [line["state"] for line in change["adjustments"]]) == ("closed", ["published"])
+    assert "第四十一条" in guide and "取得保密资质" in guide
+    assert verify(loaded).findings == []
+
+
+def decides(office: Office, person: str, verdict: str) -> None:
+    """A person opens the link of his newest mail and sends the form as it is shown, with one verdict on the whole."""
+    office.story.later(minutes=1)
+    path = office.newest_link(person)
+    page = office.client.get(path).text
+    hidden = dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)">', page))
+    said = {name.replace("revision-", "verdict-"): verdict for name in hidden if name.startswith("revision-")}
+    assert said, f"nothing lies open for {person}"
+    answer = office.client.post(path, data={**hidden, **said}, follow_redirects=False)
+    assert answer.status_code == 303, answer.text
+    office.story.wake()
 
 
 def basis_of(content: dict[str, Any]) -> dict[str, Any]:

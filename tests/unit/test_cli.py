@@ -352,6 +352,25 @@ def test_an_impact_that_cannot_be_told_is_refused_with_a_sentence(loaded: Path) 
     assert (done.returncode, "现有：1998-10-25、2016-02-06" in done.stderr) == (2, True)
 
 
+def test_a_rule_is_switched_off_with_a_reason_and_the_preview_says_so(loaded: Path) -> None:
+    before = {rule["rule"]: rule for rule in answer(loaded, "law", "rules")}
+    assert (before["amended"]["off"], before["amended"]["proposed"], before["amended"]["name"]) == (
+        False,
+        0,
+        "所引条文修改",
+    )
+    assert "提出 0，照办 0" in shixiang(loaded, "law", "rules").stdout
+    words = ("law", "switch", "amended", "--by", "周敏", "--reason", "逐条人工核对")
+    assert shixiang(loaded, *words).returncode == 0
+    again = shixiang(loaded, *words)
+    assert (again.returncode, "已经停用" in again.stderr) == (2, True)
+    [act] = {rule["rule"]: rule for rule in answer(loaded, "law", "rules")}["amended"]["switched"]
+    assert (act["off"], act["by"]["name"], act["reason"]) == (True, "周敏", "逐条人工核对")
+    done = shixiang(loaded, "change", "preview", "law_change", "--params", "-", stdin=json.dumps(LAW_CHANGE))
+    assert "规则“所引条文修改”已停用，未列入 1 项（周敏：逐条人工核对）" in done.stdout
+    assert shixiang(loaded, *words, "--on").returncode == 0
+
+
 # --- changes -------------------------------------------------------------------------------------------------------
 
 
