@@ -22,7 +22,7 @@ from models.domain.errors import Refusal, TooMany
 from models.settings import Settings
 from models.store.database import Database
 from models.words import N_, _
-from portal import api, board, desk, mailbox, operators, proof, public, signing, starting
+from portal import api, board, desk, mailbox, operators, proof, public, rules, signing, starting
 from portal.guard import TOO_LARGE, Guard
 from portal.language import LANGUAGES, language
 from portal.limits import Limits
@@ -69,7 +69,7 @@ def create_app(
         language(code)
     app.add_middleware(Guard, broken=_broken)
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
-    for module in (public, signing, proof, desk, board, operators, starting, api):
+    for module in (public, rules, signing, proof, desk, board, operators, starting, api):
         app.include_router(module.router)
     if not settings.mail_url:
         app.include_router(mailbox.router)

@@ -15,6 +15,7 @@ from sqlalchemy import and_, select
 
 from models.actions.notices import day_text
 from models.actions.opening import Room
+from models.domain.basis_follow import kept_ranges
 from models.domain.codes import next_basic_code
 from models.domain.content import ItemContent, dumped_hash
 from models.domain.deadlines import IN_TIME, SHANGHAI, validity_begins, working_days_late
@@ -118,6 +119,7 @@ def _publish(room: Room, good: Sequence[Row], proposals: dict[str, Row]) -> None
         put=case.insert,
     )
     departments = office.departments(room.connection)
+    ranges = catalogue.ranges_of(room.connection, [row["base_version_id"] for row in good if row["base_version_id"]])
     versions = []
     for row in good:
         content = _content(row, bodies[row["id"]])
@@ -136,6 +138,7 @@ def _publish(room: Room, good: Sequence[Row], proposals: dict[str, Row]) -> None
                 adjustment_id=row["id"],
                 legal_since=since,
                 hash=dumped_hash(dumped),
+                ranges=kept_ranges(dumped["bases"], ranges.get(row["base_version_id"] or "", ())),
             )
         )
     written = catalogue.write_versions(

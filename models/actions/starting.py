@@ -220,7 +220,7 @@ def _law_reach(connection: Connection, request: LawChange, now: datetime) -> Rea
         catalogue.current_versions(connection, ids),
         off=touched.rules_off(connection),
     )
-    before = touched.left_before(connection, law.canonical, ids)
+    before = touched.left_before(connection, ids)
     for row in reach.every:
         row.hint["earlier"] = earlier_of(row.hint["articles"], before.get(row.item_id or "", ()))
     return take_out_of(reach, {one.item: one.reason for one in request.take_out})

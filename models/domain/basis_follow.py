@@ -14,7 +14,7 @@ from typing import Any, Final
 from rapidfuzz import fuzz
 
 from models.domain.law_compare import normal_form
-from models.domain.law_text import Article, paragraphs
+from models.domain.law_text import Article, canonical_title, paragraphs
 
 SAME_FROM: Final = 60.0
 """How alike, 0 to 100, a paragraph or item of the same article must be to be its new form."""
@@ -44,6 +44,22 @@ class _Found:
     score: float
 
 
+def kept_ranges(bases: Sequence[Basis], ranges: Sequence[tuple[str, int, int, int]]) -> tuple[tuple[int, int], ...]:
+    """The ranges of a version (law in its form for matching, first article, sub, last article) that the bases of the next
+    one still begin: (number of the basis from 1, last article). A content holds their first articles only; a range that
+    was written out, article by article, is none any more.
+    """
+    cited = [
+        (canonical_title(str(basis.get("law") or "")), basis.get("article") or 0, basis.get("sub") or 0)
+        for basis in bases
+    ]
+    return tuple(
+        (cited.index((law, first, sub)) + 1, last)
+        for law, first, sub, last in ranges
+        if (law, first, sub) in cited and not any(one[0] == law and first < one[1] <= last for one in cited)
+    )
+
+
 class NewText:
     """The articles of the new text, their paragraphs in normal form prepared once."""
 
@@ -51,6 +67,7 @@ class NewText:
         self.edition = edition
         self.by_key = {(article.no, article.sub): article for article in articles}
         self._forms: list[tuple[Article, int, str]] | None = None
+        self._followed: dict[tuple[Any, ...], Followed] = {}
 
     def elsewhere(self, form: str, but: Article) -> tuple[Article, int, float] | None:
         """The article and paragraph (from 0) of another article that holds these words, and how alike they are."""
@@ -69,7 +86,13 @@ class NewText:
         return best[0], best[1], score
 
     def follow(self, basis: Basis, old: Article, new: Article) -> Followed:
-        """`basis` cites `old`, whose words stand in `new` now."""
+        """`basis` cites `old`, whose words stand in `new` now. Many items cite an article in the same words."""
+        key = (old.no, old.sub, new.no, new.sub, *basis.items())
+        if key not in self._followed:
+            self._followed[key] = self._follow(basis, old, new)
+        return self._followed[key]
+
+    def _follow(self, basis: Basis, old: Article, new: Article) -> Followed:
         quoted = str(basis.get("quoted") or "")
         verbatim = not quoted or normal_form(quoted) in normal_form(old.text)
         olds, news = paragraphs(old), paragraphs(new)

@@ -162,10 +162,12 @@ def earlier_of(articles: Sequence[Mapping[str, Any]], before: Sequence[Mapping[s
 
     An article is the same by the number it has now, be it that the item still cites it by its older number.
     """
-    now = {(detail["old_article"], detail["old_sub"] or 0) for detail in articles}
+    now = {(detail["law"], detail["old_article"], detail["old_sub"] or 0) for detail in articles}
     found = []
     for entry in before:
-        if any((old, sub) in now or (new, new_sub) in now for old, sub, new, new_sub in entry["articles"]):
+        if any(
+            (law, old, sub) in now or (law, new, new_sub) in now for law, old, sub, new, new_sub in entry["articles"]
+        ):
             told = {name: entry[name] for name in ("change_id", "number", "title", "verdict", "person", "reason")}
             found.append({**told, "at": entry["at"].astimezone(SHANGHAI).isoformat(timespec="seconds")})
     return found[:_SHOWN_EARLIER]
@@ -221,7 +223,7 @@ def _row_of(version: Version, judged: Sequence[_Judged], filler: _Filler) -> Rea
             "advised": advised,
             "road": road,
             "when_taken_in": "short" if may_be_short else None,
-            "articles": [filler.detail(one) for one in judged],
+            "articles": [filler.detail(one, version.content) for one in judged],
         },
         road=road,
     )
@@ -332,12 +334,12 @@ class _Filler:
             return None
         return self.new.by_key.get((row.new_article, row.new_sub or 0))
 
-    def detail(self, one: _Judged) -> dict[str, Any]:
-        """What the adjustment keeps of one cited article, for pages and figures."""
+    def detail(self, one: _Judged, content: Mapping[str, Any]) -> dict[str, Any]:
+        """What the adjustment keeps of one cited article, for pages and figures; `law` is the one that the basis names."""
         row = one.row
         return {
+            "law": canonical_title(str(content["bases"][row.ord - 1].get("law") or "")),
             "ord": row.ord,
-            "basis": row.basis,
             "old_article": row.old_article,
             "old_sub": row.old_sub,
             "new_article": row.new_article,

@@ -205,6 +205,19 @@ def other_bases(connection: Connection, canonical: str) -> dict[str, int]:
     return {item_id: count for item_id, count in connection.execute(query)}
 
 
+def ranges_of(connection: Connection, version_ids: Sequence[str]) -> dict[str, list[tuple[str, int, int, int]]]:
+    """The citations of these versions that are ranges: by version (canonical title, first article, sub, last article)."""
+    b = BASIS.c
+    found: dict[str, list[tuple[str, int, int, int]]] = {}
+    for part in chunks(sorted(set(version_ids))):
+        query = select(b.version_id, b.canonical, b.article, b.sub, b.to_article).where(
+            and_(among(b.version_id, part), b.to_article.is_not(None))
+        )
+        for version_id, canonical, article, sub, last in connection.execute(query):
+            found.setdefault(version_id, []).append((canonical, article, sub or 0, last))
+    return found
+
+
 def cited_titles(connection: Connection) -> list[str]:
     """The titles that bases name, each once, in their form for matching."""
     return list(connection.execute(select(BASIS.c.canonical).distinct().order_by(BASIS.c.canonical)).scalars())

@@ -146,7 +146,7 @@ def change(read: Reading, reference: str) -> dict[str, Any] | None:
         return None
     number = (held.changes[0]["id"],)
     lines = read.dicts(
-        "select id, kind, code, name, outcomes, state, revision, effective_at, sheet_id, reason, uncertain, declined"
+        "select id, kind, code, name, outcomes, state, revision, effective_at, sheet_id, reason, uncertain, declined, road"
         " from adjustment where change_id = ? order by ord, id",
         number,
     )

@@ -114,7 +114,7 @@ def _adjustment(line: Row) -> dict[str, Any]:
         "id": line["id"], "target": {"kind": line["kind"], "code": line["code"], "name": line["name"]},
         "outcomes": line["outcomes"].split("+"), "state": line["state"], "revision": line["revision"],
         "effective_at": local(line["effective_at"]), "sheet": line["sheet_id"], "reason": line["reason"],
-        "uncertain": bool(line["uncertain"]), "declined": bool(line["declined"]),
+        "uncertain": bool(line["uncertain"]), "declined": bool(line["declined"]), "road": line["road"],
     }  # fmt: skip
 
 

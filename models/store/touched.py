@@ -32,6 +32,7 @@ TOUCHED = table(TouchedArticle)
 OFF, ON = "停用规则", "启用规则"
 #: What may have become of a proposed row; `proposed` is all of them.
 FATES = ("proposed", "kept", "altered", "dropped", "open", "withdrawn")
+_PLACE = ("canonical", "article", "sub", "new_article", "new_sub")
 #: How an item ends for which no adjustment was needed.
 _ENDED = ("declined", "removed")
 
@@ -42,7 +43,7 @@ def add_touched(connection: Connection, adjustments: Sequence[Row]) -> None:
         {
             "adjustment_id": adjustment["id"],
             "no": number,
-            "canonical": adjustment["hint"]["law"],
+            "canonical": detail["law"],
             "article": detail["old_article"],
             "sub": detail["old_sub"] or 0,
             "new_article": detail["new_article"],
@@ -60,19 +61,19 @@ def add_touched(connection: Connection, adjustments: Sequence[Row]) -> None:
 # --- what was decided ----------------------------------------------------------------------------------------------
 
 
-def left_before(connection: Connection, canonical: str, item_ids: Sequence[str]) -> dict[str, list[Row]]:
-    """For items that cite a law: when no adjustment was needed of them though an article they cite changed, the newest first.
+def left_before(connection: Connection, item_ids: Sequence[str]) -> dict[str, list[Row]]:
+    """By item: when no adjustment was needed of it though an article it cites changed, the newest first.
 
     Each with the `number` and `title` of the change, `verdict` (take_out, no_adjustment, decline), `person`, `at`,
-    `reason` and the `articles` concerned as (old, sub, new, new sub). What went with a change that was withdrawn was
+    `reason` and the `articles` concerned as (law, old, sub, new, new sub). What went with a change that was withdrawn was
     decided by nobody and is left out.
     """
     found: dict[str, Row] = {}
     for part in chunks(item_ids):
-        query = _ended().where(TOUCHED.c.canonical == canonical, among(ADJUSTMENT.c.item_id, part))
+        query = _ended().where(among(ADJUSTMENT.c.item_id, part))
         for row in rows(connection, query):
             held = found.setdefault(row["id"], {**row, "articles": []})
-            held["articles"].append((row["article"], row["sub"], row["new_article"], row["new_sub"]))
+            held["articles"].append(tuple(row[name] for name in _PLACE))
     told = _said(connection, list(found))
     by_item: dict[str, list[Row]] = {}
     for key, row in found.items():
@@ -111,7 +112,7 @@ def _adjusted(*more: Any) -> Select[Any]:
     return (
         select(
             ADJUSTMENT.c.id, ADJUSTMENT.c.item_id, CHANGE.c.id.label("change_id"), CHANGE.c.number, CHANGE.c.title,
-            t.article, t.sub, t.new_article, t.new_sub, *more,
+            *(t[name] for name in _PLACE), *more,
         )
         .select_from(TOUCHED)
         .join(ADJUSTMENT, ADJUSTMENT.c.id == t.adjustment_id)

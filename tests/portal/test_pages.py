@@ -58,7 +58,7 @@ def test_a_sign_in_link_is_over_after_ten_minutes(office: Office) -> None:
 
 
 def test_pages_of_coordinators_lead_to_the_sign_in_and_refuse_others(office: Office) -> None:
-    for path in ("/board", "/start", "/start/law_change", "/start/agency_request"):
+    for path in ("/board", "/start", "/start/law_change", "/start/agency_request", "/rules"):
         assert office.client.get(path, follow_redirects=False).headers["location"] == "/sign-in"
     office.sign_in("p-lu@shili.example", "p-lu")
     answer = office.client.get("/board")
@@ -70,7 +70,7 @@ def test_forms_without_the_mark_of_the_session_are_refused(office: Office) -> No
     office.sign_in()
     drafting(office)
     change = office.story.change_id
-    for path in (f"/changes/{change}/withdraw", "/start/law_change", "/start/agency_request", "/sign-out"):
+    for path in (f"/changes/{change}/withdraw", "/start/law_change", "/start/agency_request", "/rules", "/sign-out"):
         answer = office.client.post(path, data={"reason": "试", "csrf": "0" * 32})
         assert answer.status_code == 403, path
         assert "刷新" in answer.text

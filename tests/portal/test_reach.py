@@ -87,6 +87,19 @@ def test_a_rule_that_is_off_is_named_on_the_page_with_who_did_it_and_why(office:
     assert "周敏" in page and "均已核对" in page
 
 
+def test_a_coordinator_switches_a_rule_off_and_on_with_a_reason_and_sees_its_figures(office: Office) -> None:
+    start(office)
+    office.sign_in()
+    fields = {"csrf": office.csrf("/rules"), "do": "off-whole_law"}
+    refused = office.client.post("/rules", data={**fields, "reason": " "})
+    assert refused.status_code == 422 and "须写明理由" in refused.text
+    page = office.client.post("/rules", data={**fields, "reason": "<b>均已核对</b>"}).text
+    assert "已停用" in page and "&lt;b&gt;均已核对&lt;/b&gt;" in page
+    assert re.search(r"所引条文移条</th><td class=\"num\"[^>]*>2</td>", page)
+    again = office.client.post("/rules", data={**fields, "do": "on-whole_law", "reason": "重新启用"}).text
+    assert "启用：周敏" in again and "已停用" not in again
+
+
 def test_the_scope_shows_what_is_pre_selected_and_a_form_confirms_it(office: Office) -> None:
     start(office)
     path, hidden = desk_form(office, "p-zhou")

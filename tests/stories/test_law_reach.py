@@ -6,7 +6,7 @@ from datetime import date
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from models.actions.audit import verify
 from models.actions.rules import rules, switch_rule
@@ -111,6 +111,19 @@ def test_confirmed_as_shown_every_row_gets_its_outcome_and_the_change_closes(db:
     assert bases(db, office, "集体用餐配送报告") == [(8, OLD[4].text), (6, NEW[5].text)]
     assert bases(db, office, "餐厨废弃物收运核准") == [(6, OLD[5].text)]
     assert verify(db).findings == []
+
+
+def test_a_range_of_another_law_is_still_a_range_after_the_publication(db: Database, office: Office) -> None:
+    with db.writer() as connection:
+        here = catalogue.BASIS.c.canonical == "示例市食品安全条例"
+        connection.execute(update(catalogue.BASIS).where(here).values(to_article=12))
+    story = started(db)
+    story.says("p-zhou", "confirm")
+    finish(story)
+    with db.reader() as connection:
+        [cited] = catalogue.cited_bases(connection, "示例市食品安全条例")
+        version = catalogue.current_versions(connection, [cited.item_id])[cited.item_id]
+    assert (version.no, cited.article, cited.to_article) == (2, 8, 12)
 
 
 def test_no_adjustment_is_a_decision_with_name_day_and_reason(db: Database, office: Office) -> None:
@@ -245,7 +258,7 @@ def test_what_was_decided_is_shown_when_the_same_article_changes_again(db: Datab
     with db.reader() as connection:
         number = change_row(connection, story.change_id)["number"]
         history = touched.history_of_article(connection, TITLE, 6)
-        taken = touched.left_before(connection, TITLE, [office.items["大型活动供餐报告"]])
+        taken = touched.left_before(connection, [office.items["大型活动供餐报告"]])
     assert earlier["number"] == number
     assert {(one["name"], one["state"]) for one in history} == {
         ("餐厨废弃物收运核准", "declined"),
@@ -264,7 +277,7 @@ def test_a_decline_and_a_later_taking_out_are_remembered_too(db: Database, offic
     story.says("p-he", "decline", comment="备案程序由规章另定")
     finish(story)
     with db.reader() as connection:
-        found = touched.left_before(connection, TITLE, list(office.items.values()))
+        found = touched.left_before(connection, list(office.items.values()))
     said = {(e["verdict"], e["person"]["id"], e["reason"]) for entries in found.values() for e in entries}
     assert ("take_out", "p-zhou", "引用有误，另行更正") in said
     assert ("decline", "p-he", "备案程序由规章另定") in said

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.domain.basis_follow import Followed, NewText
+from models.domain.basis_follow import Followed, NewText, kept_ranges
 from models.domain.law_text import Article
 
 EDITION = "2026-09-25"
@@ -96,6 +96,12 @@ def test_a_cited_item_is_followed_by_its_words() -> None:
 
 def test_a_quotation_that_never_stood_in_the_old_text_is_not_exact() -> None:
     assert not follow(basis(quoted="举办大型活动的，应当报市场监管局批准。"), Article(no=8, text=OLD.text)).exact
+
+
+def test_a_range_stays_one_unless_it_was_written_out() -> None:
+    law, other = "示例市餐饮服务管理条例", "示例市食品安全条例"
+    bases = [basis(article=5), basis(article=6), {**basis(article=8), "law": other}]
+    assert kept_ranges(bases, [(law, 5, 0, 7), (other, 8, 0, 12), (other, 20, 0, 22)]) == ((3, 12),)
 
 
 @given(
