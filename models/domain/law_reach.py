@@ -337,8 +337,10 @@ class _Filler:
     def detail(self, one: _Judged, content: Mapping[str, Any]) -> dict[str, Any]:
         """What the adjustment keeps of one cited article, for pages and figures; `law` is the one that the basis names."""
         row = one.row
+        bases = content.get("bases") or []
+        named = bases[row.ord - 1] if 0 < row.ord <= len(bases) else {}
         return {
-            "law": canonical_title(str(content["bases"][row.ord - 1].get("law") or "")),
+            "law": canonical_title(str(named.get("law") or "")),
             "ord": row.ord,
             "old_article": row.old_article,
             "old_sub": row.old_sub,

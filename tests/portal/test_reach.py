@@ -145,3 +145,13 @@ def test_who_confirms_on_the_short_road_has_the_list_of_words_before_him(office:
     office.sign_in()
     page = office.client.get(f"/changes/{office.story.change_id}").text
     assert "简易流程" in page and "2 个部门" in page
+
+
+def test_the_desk_of_a_change_without_a_law_has_no_articles_to_show(office: Office) -> None:
+    wanted = {"target": {"kind": "item", "code": "990700188000"}, "outcomes": ["rename"], "set": {"name": "甲"}}
+    office.story.start("agency_request", {"title": "更正名称", "reason": "", "items": [wanted]}, by=None)
+    for person, verdict in (("p-zhou", "confirm"), ("p-wen", "submit")):
+        page = office.client.get(office.newest_link(person))
+        assert page.status_code == 200
+        assert "所引条文的变动" not in page.text
+        office.story.says(person, verdict)
