@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from models.domain.impact import Amendment, CitedBasis, impact_of_amendment, impact_of_repeal
 from models.domain.law_reach import LawFacts, reach_of_law
 from models.domain.law_text import Article
@@ -167,6 +170,46 @@ def test_the_whole_law_a_reference_and_the_new_text_are_pre_selected_as_no_adjus
 def test_an_article_the_old_text_does_not_have_goes_the_full_way() -> None:
     row = one(99)
     assert (row.road, row.certain, bases(row)) == (None, False, [(99, None)])
+
+
+ONE = st.one_of(
+    st.none(),
+    st.integers(1, 9),
+    st.tuples(st.integers(1, 4), st.integers(5, 8)),
+    st.builds(
+        lambda article, quoted: {"article": article, "quoted": quoted},
+        st.integers(1, 7),
+        st.sampled_from([article.text for article in OLD] + [NEW[1].text, "从未有过的文字，不见于任何文本。"]),
+    ),
+    st.builds(lambda article: {"law": OTHER, "article": article}, st.integers(1, 3)),
+)
+
+
+@given(st.dictionaries(st.sampled_from("甲乙丙丁戊"), st.lists(ONE, min_size=1, max_size=4), min_size=1), st.booleans())
+def test_whatever_is_cited_each_item_is_one_row_and_nothing_is_made_up(
+    items: dict[str, list[Any]], repeal: bool
+) -> None:
+    catalogue = Catalogue()
+    for name, cited in items.items():
+        catalogue.item(name, *cited)
+    found = catalogue.reach(repeal=repeal)
+    assert len({row.name for row in found.every}) == len(found.every)
+    for row in found.every:
+        assert row.content is not None
+        before, after = catalogue.versions[row.name].content["bases"], row.content["bases"]
+        others = [basis for basis in before if basis["law"] == OTHER]
+        assert [basis for basis in after if basis["law"] == OTHER] == others
+        assert after or row.outcomes == ("cancel",)
+        for basis in after:
+            if basis["law"] == TITLE and basis not in before:
+                [article] = [one for one in NEW if one.no == basis["article"]]
+                assert not basis["quoted"] or basis["quoted"] in article.text
+        if row.road == "short":
+            assert {detail["rule"] for detail in row.hint["articles"]} <= NOT_FOR_A_DRAFTER
+            assert row.certain
+
+
+NOT_FOR_A_DRAFTER = {"moved", "editorial", "amended", "whole_law", "refers", "already_new"}
 
 
 def test_what_a_rule_that_is_off_would_have_found_is_counted() -> None:
