@@ -69,7 +69,29 @@ class NewText:
         self._forms: list[tuple[Article, int, str]] | None = None
         self._followed: dict[tuple[Any, ...], Followed] = {}
 
-    def elsewhere(self, form: str, but: Article) -> tuple[Article, int, float] | None:
+    def remains(self, basis: Basis, old: Article) -> Followed:
+        """What a basis leads to whose article `old` is none of the new ones any more, though its words may live on in some;
+        no bases where they do not.
+        """
+        parts, number = paragraphs(old), basis.get("paragraph")
+        wanted = [parts[int(number) - 1]] if number and 1 <= int(number) <= len(parts) else parts
+        form = normal_form(str(basis.get("quoted") or ""))
+        inside = [part for part in wanted if form and form in normal_form(part)]
+        found: dict[tuple[int, int], dict[str, Any]] = {}
+        for part in inside if len(inside) == 1 else wanted:
+            moved = self.elsewhere(normal_form(part))
+            if moved is None:
+                continue
+            article, index, _ = moved
+            texts = paragraphs(article)
+            named = {"paragraph": index + 1 if number and len(texts) > 1 else None, "item": None, "subitem": None}
+            quoted = texts[index] if number or inside else article.text
+            found.setdefault(
+                (article.no, article.sub), {**self._at(basis, article), **named, "quoted": quoted if form else None}
+            )
+        return Followed(tuple(found.values()), exact=False)
+
+    def elsewhere(self, form: str, but: Article | None = None) -> tuple[Article, int, float] | None:
         """The article and paragraph (from 0) of another article that holds these words, and how alike they are."""
         if len(form) < _ELSEWHERE_LENGTH:
             return None

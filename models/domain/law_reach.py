@@ -175,11 +175,11 @@ def earlier_of(articles: Sequence[Mapping[str, Any]], before: Sequence[Mapping[s
 
 def _row_of(version: Version, judged: Sequence[_Judged], filler: _Filler) -> ReachRow:
     filled = filler.fill(version.content, judged)
-    cancelled = any(one.row.outcome == "cancel" for one in judged)
+    cancelled = any(one.row.outcome == "cancel" for one in judged) and not filled.remains
     outcomes = ("cancel",) if cancelled else ("change_basis",)
     content = dict(version.content) if cancelled else {**version.content, "bases": filled.bases}
     changed = [one for one in judged if one.changed]
-    sure = all(one.sure for one in judged if one.to_be_seen or one.changed)
+    sure = all(one.sure for one in judged if one.to_be_seen or one.changed) and not filled.remains
     # `already_new` and whole-law citations beside it change nothing; whatever wants a look sends the item the full way.
     may_be_short = (
         bool(changed)
@@ -209,7 +209,7 @@ def _row_of(version: Version, judged: Sequence[_Judged], filler: _Filler) -> Rea
         certain=sure,
         article="、".join(name for name in names if name),
         change="、".join(words) or ("whole_law" if judged[0].part == "whole_law" else ""),
-        reason=_reason(seen, advised),
+        reason=_reason(seen, advised, filled.remains),
         hint={
             "law": filler.law.canonical,
             "title": filler.law.title,
@@ -237,10 +237,12 @@ def _provision(row: ImpactRow) -> str:
     return provision_text({"article": row.old_article, "sub": row.old_sub})
 
 
-def _reason(seen: Sequence[_Judged], advised: Sequence[str]) -> str:
+def _reason(seen: Sequence[_Judged], advised: Sequence[str], remains: Sequence[str]) -> str:
     """Every reason once, in the order of the bases; what this release does not carry by itself is advised."""
     said = list(dict.fromkeys(one.row.reason for one in seen))
     text = "；".join(said[:_SHOWN_REASONS]) + (f"；等 {len(said)} 处" if len(said) > _SHOWN_REASONS else "")
+    if remains:
+        text += f"；其内容见于新文本{'、'.join(remains)}，请核对"
     if advised:
         names = "、".join(OUTCOME_NAMES[name].long for name in advised)
         text += f"。可能还须办理{names}，请起草人核对后另行申请"
@@ -253,6 +255,8 @@ class _Filled:
 
     bases: list[dict[str, Any]]
     exact: bool
+    #: Where the words of removed articles live on, by the names of these articles.
+    remains: list[str]
 
 
 @dataclass
@@ -276,6 +280,7 @@ class _Filler:
             if one.changed:
                 by_basis.setdefault(one.row.ord, []).append(one.row)
         found: list[dict[str, Any]] = []
+        remains: list[str] = []
         exact = True
         for number, basis in enumerate(content.get("bases") or [], start=1):
             rows = by_basis.get(number)
@@ -286,8 +291,10 @@ class _Filler:
             elif rows is not None:
                 parts, sure = self._followed(basis, rows[0])
                 exact = exact and sure
+                if rows[0].change == "removed":
+                    remains.extend(provision_text({"article": part["article"], "sub": part["sub"]}) for part in parts)
             found.extend(part for part in parts if part not in found or part in content["bases"])
-        return _Filled(found, exact)
+        return _Filled(found, exact, list(dict.fromkeys(remains)))
 
     def _kept(self, basis: Mapping[str, Any], changed: Mapping[int, Any]) -> dict[str, Any]:
         """A basis nothing changed in; beside one that moves to the new text it names the new text too."""
@@ -303,9 +310,9 @@ class _Filler:
     def _followed(self, basis: Mapping[str, Any], row: ImpactRow) -> tuple[list[dict[str, Any]], bool]:
         old = self.old.get((row.old_article or 0, row.old_sub or 0))
         new = self._target(row)
-        if new is None or old is None or self.new is None:
+        if old is None or self.new is None:
             return [], False
-        followed = self.new.follow(basis, old, new)
+        followed = self.new.remains(basis, old) if new is None else self.new.follow(basis, old, new)
         return list(followed.bases), followed.exact
 
     def _range(self, basis: Mapping[str, Any], rows: Sequence[ImpactRow]) -> tuple[list[dict[str, Any]], bool]:

@@ -98,6 +98,21 @@ def test_a_quotation_that_never_stood_in_the_old_text_is_not_exact() -> None:
     assert not follow(basis(quoted="举办大型活动的，应当报市场监管局批准。"), Article(no=8, text=OLD.text)).exact
 
 
+def test_the_words_of_an_article_that_is_gone_are_found_where_they_live_on() -> None:
+    new = NewText(
+        [
+            Article(no=7, text=f"另有规定的除外。\n{THREE.replace('三日', '五日')}"),
+            Article(no=9, text="本条例自公布之日起施行。"),
+        ],
+        EDITION,
+    )
+    [one] = new.remains(basis(paragraph=3, quoted=THREE), OLD).bases
+    assert (one["article"], one["paragraph"], one["quoted"]) == (7, 2, THREE.replace("三日", "五日"))
+    [whole] = new.remains(basis(), OLD).bases
+    assert (whole["article"], whole["paragraph"], whole["quoted"]) == (7, None, None)
+    assert new.remains(basis(paragraph=1, quoted=ONE), OLD).bases == ()
+
+
 def test_a_range_stays_one_unless_it_was_written_out() -> None:
     law, other = "示例市餐饮服务管理条例", "示例市食品安全条例"
     bases = [basis(article=5), basis(article=6), {**basis(article=8), "law": other}]

@@ -113,6 +113,17 @@ def test_the_only_basis_gone_cancels_and_one_of_several_is_dropped() -> None:
     assert (row.outcomes, bases(row)) == (("change_basis",), [(1, None)])
 
 
+def test_a_removed_article_whose_words_live_on_elsewhere_cancels_nothing() -> None:
+    new = (
+        *NEW[:6],
+        Article(no=9, text=f"餐饮服务活动应当遵守有关规定。\n{OLD[6].text.replace('划定区域', '指定区域')}"),
+    )
+    row = one(7, new=new)
+    assert (row.outcomes, row.road, row.certain) == (("change_basis",), None, False)
+    assert "见于新文本第九条" in row.reason or row.hint["articles"][0]["new_article"] == 9
+    assert bases(row) == [(9, None)]
+
+
 def test_a_repeal_drops_the_basis_or_cancels() -> None:
     assert one(1, repeal=True).outcomes == ("cancel",)
     row = one(1, None, {"law": OTHER, "article": 1}, repeal=True)
