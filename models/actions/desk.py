@@ -26,7 +26,15 @@ from models.domain.outside import check_storable, one_line
 from models.domain.procedure import ProcedureVersion
 from models.domain.proof import asked_proof, is_enough
 from models.domain.reach import proposal_hash
-from models.domain.review import LINE_VERDICTS, REASON_NEEDED, revision_of, scope_preset, stamp_of, verdicts_of
+from models.domain.review import (
+    LINE_VERDICTS,
+    REASON_NEEDED,
+    accepted,
+    revision_of,
+    scope_preset,
+    stamp_of,
+    verdicts_of,
+)
 from models.domain.vocabulary import STAGE_NAMES, VERDICT_RECORD
 from models.store import office
 from models.store.catalogue import versions_by_id
@@ -45,6 +53,7 @@ from models.store.change import (
     change_row,
     chunks,
     drafters,
+    is_drafted,
     procedure_body,
     proposals_before_round,
     rows,
@@ -158,7 +167,7 @@ def _assignment(connection: Connection, change: Row, row: Row, now: datetime) ->
     bases = versions_by_id(connection, [a["base_version_id"] for a in members if a["base_version_id"]])
     remarks = _remarks(connection, [a["id"] for a in members])
     sheet = rows(connection, select(SHEET).where(SHEET.c.id == row["sheet_id"]))[0] if row["sheet_id"] else None
-    verdicts = verdicts_of(row["stage"], drafted=_drafted(connection, sheet))
+    verdicts = verdicts_of(row["stage"], drafted=is_drafted(connection, sheet))
     return {
         "id": row["id"],
         "acting_for": _person_json(connection, row["acting_for_id"]),
@@ -195,14 +204,6 @@ def _preset(row: Row) -> dict[str, str]:
     """What the scope step proposes for a row: a `confirm` of the whole takes it so."""
     verdict, reason = scope_preset(row["road"], row["hint"], row["reason"])
     return {"preset": verdict, "preset_reason": reason}
-
-
-def _drafted(connection: Connection, sheet: Row | None) -> bool:
-    """Whether somebody drafts in a sheet's procedure; the scope has none."""
-    if sheet is None:
-        return True
-    body = procedure_body(connection, sheet["procedure_key"], sheet["procedure_no"])
-    return ProcedureVersion.model_validate(body).drafted
 
 
 def _others(connection: Connection, row: Row) -> list[dict[str, Any]]:
@@ -431,7 +432,7 @@ class _Hand:
         self._check_taken_out(step, said, {a["id"] for a in members})
         if step["stage"] == "scope":
             said = _as_shown(said, members)
-        verdicts = verdicts_of(step["stage"], drafted=self._drafted(step))
+        verdicts = accepted(step["stage"], drafted=self._drafted(step))
         _check_verdicts(step["stage"], verdicts, said, {a["id"] for a in members})
         self._check_four_eyes(step, members, assignment["acting_for_id"])
         proposals = standing_proposals(self.connection, [a["id"] for a in members])
@@ -451,7 +452,9 @@ class _Hand:
     def _drafted(self, step: Row) -> bool:
         if step["sheet_id"] is None:
             return True
-        return _drafted(self.connection, rows(self.connection, select(SHEET).where(SHEET.c.id == step["sheet_id"]))[0])
+        return is_drafted(
+            self.connection, rows(self.connection, select(SHEET).where(SHEET.c.id == step["sheet_id"]))[0]
+        )
 
     def _find(self, said: DecisionIn) -> tuple[Row, Row]:
         person = office.PERSON.c

@@ -25,6 +25,7 @@ from models.store.change import (
     assignments,
     close_assignments,
     drop_rungs,
+    is_drafted,
     lines_of_step,
     procedure_body,
     procedure_no,
@@ -202,7 +203,8 @@ def _close_if_met(room: Room, sheet: Row, held: SheetRound, step: Row, rule: Sta
     if not rule_met(rule.rule, seats, rule.seats):
         return False
     ids = [line["adjustment_id"] for line in held.shown[step["id"]]]
-    back = any(fate([line_verdict(d, i) for d in made]) == "back" for i in ids)
+    drafted = is_drafted(room.connection, sheet)
+    back = any(fate([line_verdict(d, i) for d in made], drafted=drafted) == "back" for i in ids)
     step["state"] = "returned" if back else "passed"
     set_step(room.case, step["id"], state=step["state"], closed_at=room.case.now)
     for person_id in close_assignments(room.case, asked, "released"):
@@ -236,7 +238,8 @@ def _after_position(room: Room, sheet: Row, held: SheetRound, here: Sequence[Row
             for decision in made[step["id"]]:
                 said.setdefault(line["adjustment_id"], []).append(line_verdict(decision, line["adjustment_id"]))
     stage = here[0]["stage"]
-    fates = {line["id"]: fate(said.get(line["id"], [])) for line in lines}
+    drafted = is_drafted(room.connection, sheet)
+    fates = {line["id"]: fate(said.get(line["id"], []), drafted=drafted) for line in lines}
     rejected = [key for key, value in fates.items() if value == "rejected"]
     if rejected:
         set_adjustments(room.case, rejected, state="rejected")

@@ -23,7 +23,7 @@ LINE_VERDICTS: dict[str, tuple[str, ...]] = {
     "scope": ("confirm", "take_out", "no_adjustment"),
     "draft": ("submit", "decline"),
 }
-#: Verdicts where nobody drafts (the short road): there is nobody to return to, a row is raised to the full procedure.
+#: Verdicts offered where nobody drafts (the short road): there is nobody to return to, a row is raised to the full procedure.
 SHORT_VERDICTS = ("pass", "raise")
 #: Verdicts that need a reason, in the comment or in the remarks.
 REASON_NEEDED = frozenset(
@@ -35,8 +35,13 @@ Fate = Literal["on", "back", "rejected", "removed", "raised"]
 
 
 def verdicts_of(stage: str, *, drafted: bool = True) -> tuple[str, ...]:
-    """The verdicts a stage takes; `drafted` is whether its procedure begins with drafting."""
+    """The verdicts a stage offers; `drafted` is whether its procedure begins with drafting."""
     return VERDICTS[stage] if drafted else SHORT_VERDICTS
+
+
+def accepted(stage: str, *, drafted: bool = True) -> tuple[str, ...]:
+    """The verdicts a stage takes: those it offers, and on the short road what it takes elsewhere. A return raises there."""
+    return VERDICTS[stage] if drafted else tuple(dict.fromkeys((*SHORT_VERDICTS, *VERDICTS[stage])))
 
 
 def scope_preset(road: str | None, hint: Mapping[str, Any], reason: str) -> tuple[str, str]:
@@ -80,8 +85,10 @@ def rule_met(rule: str, seats: Sequence[Seat], named: Sequence[str] = ()) -> boo
     return wanted <= {seat.seat for seat in seats if seat.decided}
 
 
-def fate(verdicts: Iterable[str]) -> Fate:
-    """Where one line goes after all its reviewers have spoken: any return sends it back, a reject ends it."""
+def fate(verdicts: Iterable[str], *, drafted: bool = True) -> Fate:
+    """Where one line goes after all its reviewers have spoken: any return sends it back, a reject ends it. Where nobody
+    drafted, a return raises the line to the full procedure.
+    """
     said = set(verdicts)
     if "reject" in said:
         return "rejected"
@@ -90,7 +97,7 @@ def fate(verdicts: Iterable[str]) -> Fate:
     if "raise" in said:
         return "raised"
     if said & SENT_BACK:
-        return "back"
+        return "back" if drafted else "raised"
     return "on"
 
 

@@ -809,3 +809,11 @@ def procedure_body(connection: Connection, key: str, number: int) -> Row:
             raise Unknown("procedure_unknown", f"流程“{key}”第 {number} 版不存在。")
         held[(key, number)] = dict(body)
     return held[(key, number)]
+
+
+def is_drafted(connection: Connection, sheet: Row | None) -> bool:
+    """Whether a sheet's procedure begins with drafting; the short road does not, and the scope has no sheet."""
+    if sheet is None:
+        return True
+    body = procedure_body(connection, sheet["procedure_key"], sheet["procedure_no"])
+    return any(stage["code"] == "draft" for stage in body["stages"])
