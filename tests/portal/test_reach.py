@@ -104,7 +104,7 @@ def test_the_scope_shows_what_is_pre_selected_and_a_form_confirms_it(office: Off
     start(office)
     path, hidden = desk_form(office, "p-zhou")
     page = office.client.get(path).text
-    assert page.count("预选：不调整") == 4
+    assert page.count("<strong>预选：不调整") == 4
     assert "引用整部法规（1 项）全部：" in page
     [assignment] = [name.removeprefix("revision-") for name in hidden if name.startswith("revision-")]
     answer = office.client.post(path, data={**hidden, f"verdict-{assignment}": "confirm"}, follow_redirects=False)
