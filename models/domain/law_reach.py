@@ -207,7 +207,7 @@ def _row_of(version: Version, judged: Sequence[_Judged], filler: _Filler) -> Rea
         content=content,
         revision=proposal_hash(content, outcomes),
         certain=sure,
-        article="、".join(name for name in names if name),
+        article="、".join(names),
         change="、".join(words) or ("whole_law" if judged[0].part == "whole_law" else ""),
         reason=_reason(seen, advised, filled.remains),
         hint={
@@ -234,7 +234,7 @@ def _change(one: _Judged) -> str | None:
 
 
 def _provision(row: ImpactRow) -> str:
-    return provision_text({"article": row.old_article, "sub": row.old_sub})
+    return provision_text({"article": row.old_article, "sub": row.old_sub}) or "全文"
 
 
 def _reason(seen: Sequence[_Judged], advised: Sequence[str], remains: Sequence[str]) -> str:

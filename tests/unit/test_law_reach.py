@@ -127,7 +127,7 @@ def test_a_removed_article_whose_words_live_on_elsewhere_cancels_nothing() -> No
 def test_a_repeal_drops_the_basis_or_cancels() -> None:
     assert one(1, repeal=True).outcomes == ("cancel",)
     row = one(1, None, {"law": OTHER, "article": 1}, repeal=True)
-    assert (row.change, bases(row)) == ("废止", [(1, None)])
+    assert (row.article, row.change, bases(row)) == ("第一条、全文", "废止", [(1, None)])
     assert row.hint["rules"] == ["repealed"]
 
 
