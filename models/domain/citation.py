@@ -8,6 +8,7 @@ understood is returned as `rest`, never guessed. All scans are linear in the len
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 from datetime import date
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
@@ -17,6 +18,9 @@ from models.domain.numerals import NUMERAL_CHARS, chinese_to_int, int_to_chinese
 
 MAX_WRITTEN_OUT: Final = 50
 """A range of paragraphs or items (第一项至第三项) is written out up to this length."""
+
+MAX_WRITTEN_OUT_IN_ALL: Final = 20_000
+"""So many places of ranges are written out in one text; a range after that stays in `rest`."""
 
 MAX_TITLE: Final = 300
 """A pair of title marks further apart (in characters) names no law."""
@@ -50,6 +54,8 @@ _LAW_AT: Final = re.compile(rf"{_WS}*+{_NUMBERING}{_WS}*+(?:【[^【】\n]{{1,20
 _NEXT_LAW: Final = re.compile(rf"{_NUMBERING}{_WS}*+(?:【[^【】\n]{{1,20}}】|《)")
 _OPENS_LINE: Final = re.compile(r"[\s\"“]*+(?:[（(]?\d+[）).、．])?+[\s\"“]*+")
 _WHITE: Final = re.compile(r"[\s\u200b\ufeff]+")
+_AFTER_TAG: Final = frozenset("】]］ \t\u3000")
+_GAPS: Final = frozenset(("", *" \t\r\n\u3000\u00a0"))
 _GENERIC: Final = ("条例", "办法", "规定", "细则", "决定", "规则", "意见", "通知", "法")
 """The words a short form may consist of: 《条例》, 同法, 该办法."""
 _STOP: Final = re.compile(rf"[《（(\n]|[同该](?:{'|'.join(_GENERIC)})(?={_WS}*+第)")
@@ -190,14 +196,6 @@ class _Head(NamedTuple):
     resolved_from: str | None = None
 
 
-class _Found(NamedTuple):
-    """A place as read, with where it stands in the text."""
-
-    place: Place
-    start: int
-    end: int
-
-
 class _Pairs(NamedTuple):
     """For each opening bracket the place of its closing one; brackets are paired within a line, quotes across lines."""
 
@@ -311,6 +309,7 @@ class _Parser:
         self.rest: str | None = None
         self.unclear = False  # something before was not understood: a short form might mean what stands there
         self.understood = 0  # everything before this place is accounted for
+        self.written_out = 0  # places of ranges so far
 
     def read(self) -> Reading:
         at = 0
@@ -334,15 +333,17 @@ class _Parser:
         if head is None:
             return here + 1
         self._leave(head.start)
-        if char == "《":
-            head = head._replace(resolved_from=self._short_form(head.title))
+        if char == "《" and (means := self._short_form(head.title)) is not None:
+            head = head._replace(resolved_from=means)
         self.law = head
         return self._take(head, head.end)
 
     def _leave(self, to: int) -> None:
         """What lies between the last citation and this place was not understood, if it says anything."""
+        if to <= self.understood:
+            return
         words = self.text[self.understood : to].strip(_EDGES)
-        self.understood = max(self.understood, to)
+        self.understood = to
         if not words or _FILLER.fullmatch(words):
             return
         self.unclear = True
@@ -361,13 +362,14 @@ class _Parser:
         close = self.pairs.titles.get(at)
         if close is None or close - at > MAX_TITLE or not (title := _WHITE.sub("", self.text[at + 1 : close])):
             return None
-        tag = _TAG.search(self.text, max(0, at - 30), at)
+        text = self.text
+        tag = _TAG.search(text, max(0, at - 30), at) if at and text[at - 1] in _AFTER_TAG else None
         end, bracket, doc_no = close + 1, None, None
-        after = self._skip(end, _LINE_GAP)
+        after = self._skip(end, _LINE_GAP) if text[end : end + 1] in _GAPS else end
         closing = self.pairs.rounds.get(after)
         if closing is not None and closing - after <= MAX_BRACKET:
             bracket, end = (after + 1, closing), closing + 1
-        elif (number := _DOC_NO.match(self.text, after)) is not None:
+        elif "\u4e00" <= text[after : after + 1] <= "\u9fff" and (number := _DOC_NO.match(text, after)) is not None:
             doc_no, end = number[0], number.end()
         return _Head(title, bracket, tag["tag"].strip() if tag else None, doc_no, tag.start() if tag else at, end)
 
@@ -395,9 +397,9 @@ class _Parser:
     def _take(self, head: _Head, at: int) -> int:
         """Record the citation whose places begin here, with the quotation that follows; where reading goes on."""
         further = at != head.end
-        start = self._skip(at, _ONE_LINE_GAP)
+        start = self._skip(at, _ONE_LINE_GAP) if self.text[at : at + 1] in _GAPS else at
         annex, end = self._annex(start)
-        places: list[_Found] = []
+        places: list[Place] = []
         if annex is None:
             places, end = self._places(start)
             if places:
@@ -405,38 +407,39 @@ class _Parser:
         if not places and annex is None:
             end = at
         quoted, after = self._quotation(head, end, bool(places or annex), further)
-        first = head.start if not further else places[0].start if places else at
+        first = head.start if not further else start if places else at
         self._leave(first)
         paren = None if head.bracket is None or further else self.text[slice(*head.bracket)].strip()
+        events = header_events((paren,)) if paren else []
+        title, means = head.title, head.resolved_from
         self.found.append(
             Citation(
-                title=head.title,
-                is_legal_basis=_is_basis(head.resolved_from or head.title),
-                level_tag=None if further else head.tag,
-                paren=paren,
-                doc_no=document_number(paren) if paren else head.doc_no,
-                edition_on=_dated(paren, _NAMES_EDITION),
-                amended_on=_dated(paren, _NAMES_AMENDMENT),
-                edition_year=_year(paren) or _year(head.title),
-                articles=tuple(found.place for found in places),
-                annex=annex,
-                quoted=quoted,
-                resolved_from=head.resolved_from,
-                span=(first, end),
+                title,
+                (first, end),
+                _is_basis(means or title),
+                None if further else head.tag,
+                paren,
+                document_number(paren) if paren else head.doc_no,
+                _dated(events, _NAMES_EDITION) if events else None,
+                _dated(events, _NAMES_AMENDMENT) if events else None,
+                (_year(paren) if paren else None) or _year(title),
+                tuple(places),
+                annex,
+                quoted,
+                None,
+                means,
             )
         )
-        if head.resolved_from is None and head.title not in _GENERIC and not _is_pronoun(head.title):
-            self._name(head.title, paren)
+        if means is None and title not in _GENERIC and not _is_pronoun(title):
+            self._name(title, paren)
         self.understood = max(after, end, at)
         return self.understood
 
     def _name(self, title: str, paren: str | None) -> None:
         """A full title: what its short forms mean from here on, （以下简称《条例》） among them."""
         self.last_title = title
-        core = _core(title)
-        for word in _GENERIC:
-            if core.endswith(word):
-                self.ending.setdefault(word, set()).add(title)
+        for word in _endings(title):
+            self.ending.setdefault(word, set()).add(title)
         for short in _CALLED.findall(paren or ""):
             name = _WHITE.sub("", short)
             # A short form given to two laws means neither for sure.
@@ -447,7 +450,7 @@ class _Parser:
         return found.end() if found else at
 
     def _annex(self, at: int) -> tuple[Annex | None, int]:
-        found = _ANNEX.match(self.text, at)
+        found = _ANNEX.match(self.text, at) if self.text[at : at + 1] == "附" else None
         if found is None:
             return None, at
         try:
@@ -472,9 +475,12 @@ class _Parser:
         following = self.text[end : end + 1]
         return bool(places) and (following == "" or following in ' \t\u3000\u00a0\r\n：:“"')
 
-    def _places(self, at: int) -> tuple[list[_Found], int]:
+    def _places(self, at: int) -> tuple[list[Place], int]:
         """The list of places that begins at `at` and where it ends; empty where none begins."""
-        reader, text = _PlaceReader(), self.text
+        text = self.text
+        if text[at : at + 1] != "第":
+            return [], at
+        reader = _PlaceReader(MAX_WRITTEN_OUT_IN_ALL - self.written_out)
         end, joint = at, ""
         while (found := _PLACE.match(text, at)) is not None:
             if not (found["mark"] or joint in _RANGE_WORDS) or not reader.take(found, joint):
@@ -482,6 +488,7 @@ class _Parser:
             end = found.end()
             following = _JOINT.match(text, end)
             at, joint = (following.end(), following["word"][0]) if following else (self._skip(end, _BLANKS), "")
+        self.written_out = MAX_WRITTEN_OUT_IN_ALL - reader.left
         return reader.places, end
 
     def _quotation(self, head: _Head, end: int, placed: bool, further: bool) -> tuple[str | None, int]:
@@ -554,8 +561,9 @@ _CLOSING: Final = re.compile(r"(?:[（(〔][^（）()〔〕]*[）)〕])+$")
 class _PlaceReader:
     """Puts 条, 款, 项, 目 together: 第四十七条第二款、第三款 are two places of one article."""
 
-    def __init__(self) -> None:
-        self.places: list[_Found] = []
+    def __init__(self, left: int) -> None:
+        self.places: list[Place] = []
+        self.left = left  # how many places of ranges may still be written out
 
     def take(self, found: re.Match[str], joint: str) -> bool:
         """False where the number cannot be read or does not belong here."""
@@ -565,34 +573,33 @@ class _PlaceReader:
             sub = chinese_to_int(after) if after else None
         except ValueError:
             return False
-        start, end = found.span()
-        if joint in _RANGE_WORDS and self.places:
-            return self._range(unit, numbers, sub, start, end)
+        places = self.places
+        if joint in _RANGE_WORDS and places:
+            return self._range(unit, numbers, sub)
         if unit == "条":
-            self.places += [_Found(Place(n, sub), start, end) for n in numbers]
+            places += [Place(n, sub) for n in numbers]
             return True
-        if not self.places or self.places[-1].place.to_article is not None:
+        if not places or places[-1].to_article is not None:
             return False
-        last = self.places[-1]
-        narrowed = [_Found(_narrowed(last.place, unit, number), start, end) for number in numbers]
+        last = places[-1]
         if not joint:
-            narrowed[0] = narrowed[0]._replace(start=last.start)
-            self.places.pop()
-        self.places += narrowed
+            places.pop()
+        places += _narrowed(last, unit, numbers)
         return True
 
-    def _range(self, unit: str, numbers: tuple[int, ...], sub: int | None, start: int, end: int) -> bool:
-        last, place = self.places[-1], self.places[-1].place
+    def _range(self, unit: str, numbers: Sequence[int], sub: int | None) -> bool:
+        last = self.places[-1]
         if unit == "条":
-            if place.article is None or place.to_article is not None or numbers[0] <= place.article:
+            if last.article is None or last.to_article is not None or numbers[0] <= last.article:
                 return False
-            self.places[-1] = _Found(place._replace(to_article=numbers[0]), last.start, end)
-            self.places += [_Found(Place(article=n, sub=sub), start, end) for n in numbers[1:]]
+            self.places[-1] = last._replace(to_article=numbers[0])
+            self.places += [Place(article=n, sub=sub) for n in numbers[1:]]
             return True
-        begin = {"款": place.paragraph, "项": place.item, "目": place.subitem}[unit]
-        if begin is None or not 0 < numbers[0] - begin <= MAX_WRITTEN_OUT:
+        begin = {"款": last.paragraph, "项": last.item, "目": last.subitem}[unit]
+        if begin is None or not 0 < numbers[0] - begin <= min(MAX_WRITTEN_OUT, self.left):
             return False
-        self.places += [_Found(_narrowed(place, unit, n), start, end) for n in range(begin + 1, numbers[0] + 1)]
+        self.left -= numbers[0] - begin
+        self.places += _narrowed(last, unit, range(begin + 1, numbers[0] + 1))
         return True
 
 
@@ -602,13 +609,14 @@ def _numbers(written: str) -> tuple[int, ...]:
     return tuple(chinese_to_int(part) for part in _NUMBER.findall(written))
 
 
-def _narrowed(place: Place, unit: str, number: int) -> Place:
-    """The place of the same article (and paragraph, item) with this paragraph, item or subitem."""
+def _narrowed(place: Place, unit: str, numbers: Iterable[int]) -> list[Place]:
+    """The places of the same article (and paragraph, item) with each of these paragraphs, items or subitems."""
+    article, sub, paragraph, item, _, to_article = place
     if unit == "款":
-        return place._replace(paragraph=number, item=None, subitem=None)
+        return [Place(article, sub, n, None, None, to_article) for n in numbers]
     if unit == "项":
-        return place._replace(item=number, subitem=None)
-    return place._replace(subitem=number)
+        return [Place(article, sub, paragraph, n, None, to_article) for n in numbers]
+    return [Place(article, sub, paragraph, item, n, to_article) for n in numbers]
 
 
 def document_number(bracket: str) -> str | None:
@@ -633,13 +641,20 @@ def _core(title: str) -> str:
     return _CLOSING.sub("", title)
 
 
+@lru_cache(maxsize=4096)
+def _endings(title: str) -> tuple[str, ...]:
+    """The generic words a title ends with: what may be short for it."""
+    core = _core(title)
+    return tuple(word for word in _GENERIC if core.endswith(word))
+
+
 def _is_pronoun(title: str) -> bool:
     return title[:1] in "同该" and title[1:] in _GENERIC
 
 
-def _dated(bracket: str | None, named: re.Pattern[str]) -> date | None:
+def _dated(events: Sequence[tuple[date, str]], named: re.Pattern[str]) -> date | None:
     """The last date of a bracket that goes with these words, not with taking effect."""
-    days = [day for day, words in header_events((bracket,)) if named.search(words)] if bracket else []
+    days = [day for day, words in events if named.search(words)]
     return days[-1] if days else None
 
 
