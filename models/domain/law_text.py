@@ -32,9 +32,8 @@ _ANNEX: Final = re.compile(
     rf"[#*{_BLANK}]*附[{_BLANK}]*(?:[件表录图](?:{_N}{{1,4}}|[{_BLANK}*]*$|[{_BLANK}：:])|[：:])"
 )
 _HEADING: Final = re.compile(rf"#{{1,6}}[{_BLANK}]*(?P<text>.+)$")
-_COMMENT: Final = re.compile(r"<!--.*?-->", re.S)
 _INFO_END: Final = re.compile(r"<!--\s*INFO END\s*-->")
-_CONTENTS_LINK: Final = re.compile(r"\[[^\]\n]*\]\(#[^)\n]*\)")
+_CONTENTS_LINK: Final = re.compile(r"\[[^\[\]\n]{0,200}+\]\(#[^()\n]{0,200}+\)")
 _FILE_DATE: Final = re.compile(r"(?<!\d)(\d{4})-(\d{1,2})-(\d{1,2})(?!\d)")
 _TEXT_DATE: Final = re.compile(
     rf"(?P<y>[{NUMERAL_CHARS}]{{4,6}})\s*年\s*(?P<m>{_N}{{1,3}})\s*月\s*(?P<d>{_N}{{1,3}})\s*日"
@@ -197,8 +196,17 @@ def _split(text: str, file_name: str) -> tuple[str, list[str], list[str]]:
 
 
 def _plain_lines(text: str) -> list[str]:
-    lines = (_CONTENTS_LINK.sub("", line).strip(_BLANK) for line in _COMMENT.sub("", text).split("\n"))
+    lines = (_CONTENTS_LINK.sub("", line).strip(_BLANK) for line in _without_comments(text).split("\n"))
     return [line for line in lines if line and line != "***"]
+
+
+def _without_comments(text: str) -> str:
+    """The text without <!-- … -->; one that is never closed stays. Found by hand: a pattern looks to the end from each."""
+    parts, at = [], 0
+    while (begin := text.find("<!--", at)) >= 0 and (end := text.find("-->", begin + 4)) >= 0:
+        parts.append(text[at:begin])
+        at = end + 3
+    return "".join([*parts, text[at:]])
 
 
 def _starts_body(line: str) -> bool:

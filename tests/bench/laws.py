@@ -20,11 +20,16 @@ from models.store.catalogue import BASIS, ITEM, VERSION
 from models.store.database import Database
 from models.store.migrate import migrate
 from models.store.sql import insert_all
+from tests.long_texts import long_texts
 
 T = TypeVar("T")
 LAW, OLD, NEW = "公司法", date(2018, 10, 26), date(2023, 12, 29)
 #: What the three sizes stand for.
 SIZES = ("a city's catalogue", "a province's catalogue", "a province's bases")
+#: So many Chinese characters are one megabyte of UTF-8.
+MEGABYTE = 333_333
+#: Seconds below which growth is the clock's.
+NOTICED = 0.1
 #: One base in so many names the law that changes.
 _LAWS = 50
 
@@ -38,8 +43,7 @@ def laws(url: str, data: Path, sizes: Sequence[tuple[int, int]]) -> dict[str, fl
     with (data / "citations" / "citations_raw.csv").open(encoding="utf-8-sig", newline="") as file:
         texts = [row["citation"] for row in csv.DictReader(file)]
     found["10,000 citations, s"] = best(lambda: [read_citations(texts[n % len(texts)]) for n in range(10_000)])
-    long = f"《{LAW}》第一条，同法第二条" * (1_000_000 // 16)
-    found["a text of 1 MB, s"] = best(lambda: read_citations(long), times=1)
+    found |= long_reads()
     old, new = (
         read_law((data / "laws" / "versions" / LAW / f"{day}.md").read_text(encoding="utf-8"), f"{LAW}({day}).md")
         for day in (OLD, NEW)
@@ -56,6 +60,8 @@ def laws(url: str, data: Path, sizes: Sequence[tuple[int, int]]) -> dict[str, fl
             _grow(db, have, (items, bases))
             have = (items, bases)
             call = lambda: impact(db, law=LAW, from_edition=OLD, to_edition=NEW, now=datetime.now(UTC))  # noqa: E731
+            if name == SIZES[0]:
+                found["impact, asked for the first time, s"] = best(call, times=1)
             found[f"impact, {name}, s"] = best(call)
             found[f"impact, {name}: bases"] = items * bases
             if name == SIZES[0]:
@@ -64,6 +70,18 @@ def laws(url: str, data: Path, sizes: Sequence[tuple[int, int]]) -> dict[str, fl
         db.close()
     found["memory at most, MB"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
     return found
+
+
+def long_reads() -> dict[str, float]:
+    """Every named long text of 1 MB (as UTF-8, as a rule): the slowest one, and how much longer it takes than its half."""
+    slowest, growth = 0.0, 0.0
+    halves = dict(long_texts(MEGABYTE // 2))
+    for name, text in long_texts(MEGABYTE):
+        took = best(lambda text=text: read_citations(text))  # type: ignore[misc]
+        half = best(lambda text=halves[name]: read_citations(text))  # type: ignore[misc]
+        slowest = max(slowest, took)
+        growth = max(growth, took / half if took > NOTICED else 0.0)
+    return {"a text of 1 MB, s": slowest, "a text of 1 MB to one of half of it": round(growth, 2)}
 
 
 def best(act: Callable[[], Any], times: int = 3) -> float:
