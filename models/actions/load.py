@@ -613,6 +613,14 @@ class _Items:
         self.versions: list[catalogue.NewVersion] = []
         self.made: dict[str, catalogue.NewVersion] = {}
         self.made_keys: set[str] = set()
+        self.named: dict[str, str] = {}
+        #: Rows that are the items above others, by source and name.
+        self.mains = {
+            (drawn.read.value.source, drawn.read.value.name): identity(drawn.read.value)
+            for _, rows in files
+            for drawn in rows
+            if drawn.read.value is not None and drawn.read.value.code is None and not drawn.read.value.main_name
+        }
         self.touched: list[bool] = []
         self._ids = {
             key: standing.item_id if (standing := self.known.get(key)) else new_id("itm") for key in self.claims
@@ -683,6 +691,8 @@ class _Items:
         above: str | None = None
         if row.parent_code and not is_blank_placeholder(row.parent_code):
             above = self._ensure("item", row.parent_code, row, department, None, row.parent_name or row.name)
+        if row.main_name:
+            above = self._ensure_named(row, row.main_name, department)
         if row.kind == "handling" and row.code is not None:
             return self._ensure("implementation", row.code[:31], row, department, above, row.name)
         return None if above == self._ids[key] else above
@@ -693,6 +703,22 @@ class _Items:
             return found
         item_id = new_id("itm")
         self.targets[(kind, code.upper())] = item_id
+        key = self._free_identity(f"{row.source}:{code}")
+        self._make(item_id, kind, key, code, row, department, parent, name)
+        return item_id
+
+    def _make(
+        self,
+        item_id: str,
+        kind: str,
+        key: str,
+        code: str | None,
+        row: ItemRow,
+        department: str | None,
+        parent: str | None,
+        name: str,
+    ) -> None:
+        """A target that no row describes, from what a row below it says."""
         content = ItemContent(
             name=name, type=row.type_code, code=code, department=department or "", level=row.level, extra={"来源": MADE}
         )
@@ -709,10 +735,20 @@ class _Items:
             legal_since=None,
             hash=content_hash(content),
             kind=kind,
-            identity=self._free_identity(f"{row.source}:{code}"),
+            identity=key,
             parent_id=parent,
         )
-        return item_id
+
+    def _ensure_named(self, row: ItemRow, name: str, department: str | None) -> str:
+        """The item a source without codes names above a row: a row of that name, else one made for it."""
+        key = self.mains.get((row.source, name)) or f"{row.source}::{name}"
+        found = self._ids.get(key) or self.named.get(key)
+        if found is None:
+            standing = self.known.get(key)
+            found = self.named[key] = new_id("itm") if standing is None else standing.item_id
+            if standing is None:
+                self._make(found, "item", key, None, row, department, None, name)
+        return found
 
     def _free_identity(self, key: str) -> str:
         """A key no target has: a foreign code may be written in two ways that differ in case alone."""

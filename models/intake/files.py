@@ -26,6 +26,7 @@ ITEM_SHAPES: tuple[tuple[str, frozenset[str]], ...] = (
     ("liaoning", frozenset({"事项名称", "职权编码", "事项类型"})),
     ("guangxi", frozenset({"task_name", "task_code", "task_type"})),
     ("jiading", frozenset({"itemName", "itemNo", "clDealAccording"})),
+    ("zhejiang", frozenset({"抽查事项名称", "抽查依据"})),
 )
 _OWN_COLUMNS = frozenset({field.name for field in FIELDS} | {field.label_zh for field in FIELDS} | {"设定和实施依据"})
 _OWN_NAMES = ("name", "事项名称")

@@ -25,6 +25,7 @@ from models.reference.item_types import translate_type
 TargetKind = Literal["item", "implementation", "handling"]
 Cells = dict[str, str]
 OTHER_TYPE = "10"
+INSPECTION_TYPE = "06"
 _LABELS = {field.name: field.label_zh for field in FIELDS}
 _LEVELS = {"国家级": "1", "省级": "2", "市级": "3", "县级": "4", "区级": "4", "镇级": "5", "街道级": "5", "村级": "6"}
 _DAYS = re.compile(r"(\d+)\s*[(（]?\s*(工作日|自然日|天|日)?\s*[)）]?")
@@ -37,7 +38,7 @@ class ItemRow(BaseModel):
     `code` is as written, None where there is none or only zeros; `fields` are values for ItemContent beside name, type,
     code, department, bases and extra; `basis_text` is the raw 依据, `accept_text` other text that cites laws;
     `parent_code` and `parent_name` are what the source or the code says of the item above. `mark` tells apart rows of
-    one file that share a code or a name.
+    one file that share a code or a name. `main_name` is the item above where the source names it and has no codes.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -57,6 +58,7 @@ class ItemRow(BaseModel):
     parent_name: str | None = None
     extra: dict[str, str] = {}
     mark: str = ""
+    main_name: str | None = None
 
 
 def identity(row: ItemRow) -> str:
@@ -95,7 +97,7 @@ def read_items(path: Path, source: Source | None = None) -> ReadFile[ItemRow]:
     rows = [_read(reader, number, record, odd, seen) for number, record in table.records]
     rows += [ReadRow(number, None, (refused(number, "整行", reason),)) for number, reason in table.bad]
     rows.sort(key=lambda read: read.row)
-    notes = _own_notes(table) if found.shape == "own" else ()
+    notes = _own_notes(table) if found.shape == "own" else _inspection_notes() if found.shape == "zhejiang" else ()
     return ReadFile("items", found.shape, tuple(rows), notes)
 
 
@@ -106,6 +108,7 @@ class _Draft:
         self.source = source
         self.number = number
         self.cells = dict(cells)
+        self.written = cells
         self.problems: list[Problem] = []
 
     def take(self, *names: str) -> str:
@@ -320,6 +323,32 @@ def _guangxi(draft: _Draft, name: str) -> ItemRow:
     )
 
 
+def _zhejiang(draft: _Draft, name: str) -> ItemRow:
+    """抽查事项清单: no codes; rows of one name are its sub-items. An inspection (行政检查) is nothing people apply for."""
+    name, main = _closed_up(name), _closed_up(draft.written.get("抽查事项名称", ""))
+    department = draft.take("抽查主体")
+    return draft.build(
+        name=name,
+        code="",
+        type_code=INSPECTION_TYPE,
+        department=_closed_up(department),
+        basis_text=_basis_text(draft, "抽查依据"),
+        main_name=main if main and main != name else None,
+        extra={"依申请": "否"},
+        fields={"service_object": draft.take("抽查对象")},
+    )
+
+
+def _closed_up(text: str) -> str:
+    """Without the blanks that a table's line breaks left between Chinese characters."""
+    return re.sub(r"(?<=[^\x00-\x7f])\s+(?=[^\x00-\x7f])", "", text)
+
+
+def _inspection_notes() -> tuple[Problem, ...]:
+    message = "抽查事项属于行政检查，不是依申请办理的事项：已按“行政检查”载入，不列入依申请的清单。"
+    return (Problem(row=1, field="抽查事项名称", level="warning", message=message),)
+
+
 def _own(draft: _Draft, name: str) -> ItemRow:
     bases, basis_text = _own_bases(draft)
     code = draft.take("code", _LABELS["code"], "编码")
@@ -429,4 +458,5 @@ _READERS: dict[str, tuple[str, tuple[str, ...], Reader]] = {
     "shanghai": ("shanghai", ("item_name",), _shanghai),
     "jiading": ("shanghai", ("itemName",), _jiading),
     "guangxi": ("guangxi", ("task_name",), _guangxi),
+    "zhejiang": ("own", ("抽查子项", "抽查事项名称"), _zhejiang),
 }

@@ -238,9 +238,10 @@ def impacts(figures: Figures) -> None:
         paths = [
             *(f for f in folders if f.is_dir()),
             DATA / "items" / "liaoning_power_items.json",
-            _inspections(Path(home)),
+            DATA / "items" / "zhejiang_inspection_items.csv",
         ]
         load(db, paths=paths, now=datetime.now(UTC))
+        mains = _mains()
         for link in links:
             for old, new in re.findall(r"(\d{4}-\d\d-\d\d)→(\d{4}-\d\d-\d\d)", link["detail"]):
                 found = impact(
@@ -250,35 +251,23 @@ def impacts(figures: Figures) -> None:
                     to_edition=date.fromisoformat(new),
                     now=datetime.now(UTC),
                 )
-                _link(figures, link, found)
+                _link(figures, link, found, mains)
         db.close()
 
 
-def _inspections(home: Path) -> Path:
-    """The inspection list in our own columns: one item a row, its bases as they are written."""
-    file = home / "inspections.csv"
+def _mains() -> dict[str, str]:
+    """The item above each sub-item of the inspection list, by the name of the sub-item, without blanks."""
     with (DATA / "items" / "zhejiang_inspection_items.csv").open(encoding="utf-8-sig", newline="") as source:
-        rows = list(csv.DictReader(source))
-    with file.open("w", encoding="utf-8", newline="") as out:
-        writer = csv.writer(out)
-        writer.writerow(["事项名称", "事项类型", "主管部门", "设定和实施依据"])
-        seen: dict[str, int] = {}
-        for row in rows:
-            name = row["抽查事项名称"] or row["抽查子项"]
-            seen[name] = seen.get(name, 0) + 1
-            writer.writerow(
-                [name if seen[name] == 1 else f"{name}（{seen[name]}）", "06", row["抽查主体"], row["抽查依据"]]
-            )
-    return file
+        return {row["抽查子项"]: row["抽查事项名称"] for row in csv.DictReader(source) if row["抽查子项"]}
 
 
-def _link(figures: Figures, link: dict[str, str], found: Impact) -> None:
+def _link(figures: Figures, link: dict[str, str], found: Impact, mains: dict[str, str]) -> None:
     def mine(name: str) -> list[int | None]:
         wanted = canonical_title(link["law"])
         return [
             row.old_article
             for row in getattr(found, name)
-            if link["item_code"] in (row.item, row.item_name)
+            if link["item_code"] in (row.item, row.item_name, mains.get(row.item_name))
             and canonical_title(row.basis[1:].split("》")[0]) == wanted
         ]
 

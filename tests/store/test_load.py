@@ -22,7 +22,7 @@ from models.store.database import Database
 from models.store.migrate import migrate
 from models.store.publication import new_publication
 from models.store.sql import table
-from models.tables import Assignment, Document, ListSnapshot, Publication, Step, Workday, metadata
+from models.tables import Assignment, Document, Item, ItemVersion, ListSnapshot, Publication, Step, Workday, metadata
 from tests.factories import LAW as LAW_NAME
 from tests.factories import NEW, OLD, small_office
 
@@ -530,3 +530,29 @@ def test_three_thousand_items_with_bases_are_loaded_in_one_go(db: Database, tmp_
     assert loaded.files[0].added == 3000
     with db.reader() as connection:
         assert connection.execute(select(func.count()).select_from(catalogue.BASIS)).scalar_one() == 3000
+
+
+def test_inspections_become_sub_items_of_one_item_and_a_second_load_makes_no_other(
+    db: Database, tmp_path: Path
+) -> None:
+    heading = "抽查事项名称,抽查子项,抽查依据,抽查主体\n"
+    first = "登记事项检查,甲类登记的检查,《示例登记条例》第三条,市市场监管局\n标志使用检查,,《示例标志条例》第六条,市市场监管局\n"
+    later = "登记事项检查,乙类登记的检查,《示例登记条例》第四条,市市场监管局\n"
+    later += "标志使用检查,旧标志的检查,《示例标志条例》第七条,市市场监管局\n"
+    assert counts(run(db, *write(tmp_path, inspections_csv=heading + first))) == (2, 0, 0, 0)
+    assert counts(run(db, *write(tmp_path, inspections_csv=heading + first + later))) == (2, 0, 2, 0)
+    item, version = table(Item), table(ItemVersion)
+    with db.reader() as connection:
+        joined = select(item.c.id, version.c.name, item.c.parent_id, version.c.type).join(
+            version, version.c.item_id == item.c.id
+        )
+        found = connection.execute(joined).all()
+    names = {row.id: row.name for row in found}
+    assert {row.name: names.get(row.parent_id) for row in found} == {
+        "登记事项检查": None,
+        "甲类登记的检查": "登记事项检查",
+        "乙类登记的检查": "登记事项检查",
+        "标志使用检查": None,
+        "旧标志的检查": "标志使用检查",
+    }
+    assert {row.type for row in found} == {"06"}

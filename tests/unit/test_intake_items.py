@@ -60,6 +60,31 @@ def test_our_own_file_is_read_with_bases_as_json_or_as_text(tmp_path: Path) -> N
     assert [problem.field for problem in read.rows[3].problems] == ["事项类型", "主管部门", "设定依据"]
 
 
+INSPECTIONS = (
+    "抽查事项名称,抽查子项,抽查依据,抽查主体,抽查对象,抽查频次\n"
+    "登记事项检查,甲类登记的检查,《示例登记条例》第三条,市场监管部门,各类企业,每年一次\n"
+    "登记事项 检查,乙类登记的检查,《示例登记条例》第四条,市场监管部门,个体工商户,每年一次\n"
+    "年度报告检查,年度报告检查,《示例登记条例》第五条,市场监管部门,企业,每年一次\n"
+    "标志使用检查,,《示例标志条例》第六条,市场监管部门,企业,每年一次\n"
+)
+
+
+def test_inspections_have_no_code_and_their_rows_of_one_name_are_sub_items(tmp_path: Path) -> None:
+    read = load(tmp_path, INSPECTIONS)
+    rows = [value(read, n) for n in range(4)]
+    assert [(row.name, row.main_name) for row in rows] == [
+        ("甲类登记的检查", "登记事项检查"),
+        ("乙类登记的检查", "登记事项检查"),
+        ("年度报告检查", None),
+        ("标志使用检查", None),
+    ]
+    assert {(row.code, row.type_code, row.extra["依申请"], row.extra["抽查频次"]) for row in rows} == {
+        (None, "06", "否", "每年一次")
+    }
+    assert rows[0].fields["service_object"] == "各类企业" and rows[0].basis_text == "《示例登记条例》第三条"
+    assert "不是依申请办理的事项" in read.notes[0].message
+
+
 def test_bases_that_are_no_proper_json_are_kept_as_text(tmp_path: Path) -> None:
     row = value(read := load(tmp_path, 'name,type,department,bases\n甲,01,D,"[附件] 档案法第三条"\n'), 0)
     assert row.basis_text == "[附件] 档案法第三条" and row.bases == ()

@@ -29,6 +29,7 @@ def read(real_data: Path, name: str) -> ReadFile[ItemRow]:
         ("shanghai_item_codes.csv", "shanghai", 53, 53),
         ("shanghai_jiading_guides.json", "jiading", 4, 2),
         ("guangxi_implementation_items.json", "guangxi", 1, 0),
+        ("zhejiang_inspection_items.csv", "zhejiang", 42, 0),
     ],
 )
 def test_every_row_of_a_real_catalogue_is_taken(real_data: Path, name: str, shape: str, rows: int, warned: int) -> None:
@@ -49,6 +50,18 @@ def test_guangdong_rows_are_implementations_and_handling_items_with_translated_t
     assert Counter(value.type_code for value in values)["20"] == 859
     assert {value.level for value in values} == {"2", "3"}
     assert all(value.parent_code and value.parent_name and value.department_text for value in values)
+
+
+def test_inspections_are_sub_items_of_what_their_rows_have_in_common(real_data: Path) -> None:
+    found = read(real_data, "zhejiang_inspection_items.csv")
+    values = [row.value for row in found.rows if row.value]
+    assert {(value.kind, value.type_code, value.code) for value in values} == {("item", "06", None)}
+    assert Counter(value.main_name for value in values)["流通领域商品质量检查"] == 7
+    assert [value.name for value in values if value.main_name is None][:2] == [
+        "获证食品生产企业监管",
+        "制造计量器具生产企业监督检查",
+    ]
+    assert ["不是依申请" in note.message for note in found.notes] == [True]
 
 
 def test_liaoning_rows_have_their_bases_as_text(real_data: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 
@@ -22,10 +23,8 @@ TOO_SHORT = 0.05
 
 def law_in(text: str) -> None:
     """Read a law; a refusal is an answer too."""
-    try:
+    with contextlib.suppress(Refusal):
         read_law(text, "甲法(2020-01-01).md")
-    except Refusal:
-        pass
 
 
 def seconds(read: Callable[[str], object], text: str) -> float:
