@@ -79,6 +79,8 @@ class Database:
         with self._turn, self.engine.connect() as connection:
             if self.sqlite:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
+            else:
+                connection.begin()  # SQLAlchemy does not see a COPY: without this a writer of sets alone commits nothing
             try:
                 with _refusing():
                     yield connection

@@ -11,11 +11,12 @@ from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Column, Connection, Integer, MetaData, String, Table, event, insert, select, update
+from sqlalchemy import Column, Connection, Integer, MetaData, String, Table, event, func, insert, select, update
 from sqlalchemy.exc import IntegrityError, OperationalError, StatementError
 
 from models.store import database as database_module
 from models.store.database import Database
+from models.store.sql import insert_all
 from models.tables import UtcDateTime, metadata
 
 OWN = MetaData()
@@ -123,6 +124,13 @@ def test_an_exception_undoes_the_whole_transaction(filed: Database) -> None:
     with pytest.raises(KeyError):
         filed.write(verb)
     assert value_of(filed) == 0
+
+
+def test_a_writer_that_writes_sets_alone_commits_them(filed: Database) -> None:
+    with filed.writer() as connection:
+        insert_all(connection, COUNTER, [{"id": n, "value": n} for n in range(2, 1002)])
+    with filed.reader() as connection:
+        assert connection.execute(select(func.count()).select_from(COUNTER)).scalar_one() == 1001
 
 
 def test_a_write_is_tried_again_when_the_lock_is_free(filed: Database, monkeypatch: pytest.MonkeyPatch) -> None:
