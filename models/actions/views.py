@@ -473,8 +473,10 @@ def law_beside(db: Database, *, change_id: str, desk: Mapping[str, Any]) -> dict
             target = None if match is None else match.new
             word = CHANGE_WORDS.get(match.change, match.change) if match is not None else "废止" if not new else "删除"
             pairs.append(
-                {"old": {"article": _article(texts[key]), "text": texts[key].text, "edition": editions[0]},
-                 "new": None if target is None else {"article": _article(target), "text": target.text, "edition": editions[1]},
+                {"old": {"article": _article(texts[key]), "text": texts[key].text, "edition": editions[0],
+                         "division": " ".join(texts[key].division)},
+                 "new": None if target is None else {"article": _article(target), "text": target.text,
+                                                     "edition": editions[1], "division": " ".join(target.division)},
                  "title": law.title, "word": word, "certain": match is None or match.certain}
             )  # fmt: skip
         found[line["id"]] = pairs

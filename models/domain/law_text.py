@@ -26,6 +26,9 @@ _HEAD: Final = re.compile(
 _DIVISION: Final = re.compile(
     rf"[#*{_BLANK}]*第{_N}{{1,9}}[{_BLANK}]*(?:编|分编|章|节)(?:[{_BLANK}*].{{0,60}}|[^，。；：、的]{{0,30}})?$"
 )
+_NUMBERED: Final = re.compile(rf"第{_N}{{1,9}}[{_BLANK}]*(?P<unit>分编|编|章|节)")
+_BLANKS: Final = re.compile(rf"[{_BLANK}]+")
+_BETWEEN: Final = re.compile(rf"(?<=[^\x00-\x7f])[{_BLANK}]+(?=[^\x00-\x7f])")
 _DIVISION_WORD: Final = re.compile(rf"[#*{_BLANK}]*(?:附[{_BLANK}]*则|总[{_BLANK}]*则)[*{_BLANK}]*$")
 _CONTENTS: Final = re.compile(rf"[#*{_BLANK}]*目[{_BLANK}]*[录次][*{_BLANK}]*$")
 _ANNEX: Final = re.compile(
@@ -228,9 +231,10 @@ def _header(lines: list[str], title: str) -> list[str]:
 
 def _articles(lines: list[str]) -> list[Article]:
     """The articles in their order; an appended second text (numbering begins again) and annexes are left out."""
-    found: list[tuple[int, int, list[str]]] = []
+    found: list[tuple[int, int, list[str], tuple[str, ...]]] = []
     seen: set[tuple[int, int]] = set()
-    collecting = False
+    above: list[tuple[int, str]] = []
+    collecting = opened = False
     for line in lines:
         head = _article_head(line, found[-1][0] if found else 0)
         if head is not None:
@@ -240,16 +244,37 @@ def _articles(lines: list[str]) -> list[Article]:
             collecting = True
             if (no, sub) not in seen:
                 seen.add((no, sub))
-                found.append((no, sub, [rest] if rest else []))
+                found.append((no, sub, [rest] if rest else [], tuple(heading for _, heading in above)))
                 continue
-        if _DIVISION.match(line) or _DIVISION_WORD.match(line) or _CONTENTS.match(line):
+        division = _DIVISION.match(line) or _DIVISION_WORD.match(line)
+        if division or _CONTENTS.match(line):
+            if division:
+                level, heading = _heading(line)
+                above = [*(entry for entry in above if entry[0] < level), (level, heading)]
+            opened = bool(division) and line.startswith("#")
             collecting = collecting and not line.startswith("#")  # a long heading may go on in the next line
             continue
         if _ANNEX.match(line) or _HEADING.match(line):
             collecting = False
         elif collecting:
             found[-1][2].append(_unmarked(line))
-    return [Article(no=no, sub=sub, text="\n".join(parts)) for no, sub, parts in found if parts]
+        elif opened and "。" not in line:
+            above[-1] = (above[-1][0], above[-1][1] + _BETWEEN.sub("", _unmarked(line)))
+        opened = False
+    return [
+        Article(no=no, sub=sub, text="\n".join(parts), division=division) for no, sub, parts, division in found if parts
+    ]
+
+
+def _heading(line: str) -> tuple[int, str]:
+    """How deep a heading of a division stands (编 0, 分编 1, 章 2, 节 3), and its words: 第一章 总则. 附则 stands highest."""
+    words = _unmarked(line).strip("#" + _BLANK)
+    numbered = _NUMBERED.match(words)
+    if numbered is None:
+        return 0, _BLANKS.sub("", words)
+    level = ("编", "分编", "章", "节").index(numbered["unit"])
+    number, name = _BLANKS.sub("", numbered[0]), _BETWEEN.sub("", words[numbered.end() :].strip(_BLANK))
+    return level, f"{number} {name}".strip()
 
 
 def _article_head(line: str, last: int) -> tuple[int, int, str] | None:

@@ -163,6 +163,34 @@ def test_chapters_and_their_wrapped_headings_are_left_out() -> None:
     assert texts(found) == {(1, 0): "甲。", (2, 0): "乙。"}
 
 
+def test_each_article_knows_the_divisions_it_stands_under() -> None:
+    lines = [
+        "# 第一编　总 则",
+        "## 第一分编 通则",
+        "### 第一章　一般规定",
+        "第一条 甲。",
+        "#### 第一节  设　立",
+        "第二条 乙。",
+    ]
+    lines += ["### 第二章 其他", "第三条 丙。", "# 第二编 分则", "第四条 丁。", "# 附　则", "第五条 戊。"]
+    found = law(["## 目录", "第一章 一般规定", "附则", *lines])
+    assert [article.division for article in found.articles] == [
+        ("第一编 总则", "第一分编 通则", "第一章 一般规定"),
+        ("第一编 总则", "第一分编 通则", "第一章 一般规定", "第一节 设立"),
+        ("第一编 总则", "第一分编 通则", "第二章 其他"),
+        ("第二编 分则",),
+        ("附则",),
+    ]
+
+
+def test_a_wrapped_heading_is_kept_whole_as_a_division() -> None:
+    found = law(["第一条 甲。", "## 第二章 听取和审议人民政府、人民法院和", "人民检察院的专项工作报告", "第二条 乙。"])
+    assert [article.division for article in found.articles] == [
+        (),
+        ("第二章 听取和审议人民政府、人民法院和人民检察院的专项工作报告",),
+    ]
+
+
 def test_marks_inside_an_article_are_left_out() -> None:
     found = law(["**第一条**　参照适用**本法**### 第九章的有关规定。"])
     assert texts(found) == {(1, 0): "参照适用本法第九章的有关规定。"}
@@ -245,6 +273,14 @@ def test_every_published_text_is_read_with_all_its_articles(real_data: Path) -> 
         found = read_law(text, path.name)
         assert (found.edition_on.isoformat(), len(found.articles)) == (row["version_date"], int(row["articles"])), row
     assert len(rows) == 133 and styles == {True, False}
+
+
+def test_published_codes_have_their_parts_chapters_and_sections(real_data: Path) -> None:
+    file = real_data / "laws" / "versions" / "民事诉讼法" / "2023-09-01.md"
+    code = {article.no: article.division for article in read_law(file.read_text(encoding="utf-8"), file.name).articles}
+    assert code[1] == ("第一编 总则", "第一章 任务、适用范围和基本原则")
+    assert code[122] == ("第二编 审判程序", "第十二章 第一审普通程序", "第一节 起诉和受理")
+    assert all(code.values()) and len({division[0] for division in code.values()}) == 4
 
 
 def test_published_texts_leave_no_marks_in_their_articles(real_data: Path) -> None:
