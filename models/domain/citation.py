@@ -36,6 +36,15 @@ _NUMBERS: Final = (
 _PLACE: Final = re.compile(
     rf"(?P<mark>第?){_WS}*+(?P<numbers>{_NUMBERS}){_WS}*+(?P<unit>条|款|项|目)(?:之(?P<sub>{_N}{{1,3}}+)(?!{_N}*[条款项目]))?"
 )
+_ABOVE: Final = re.compile(
+    rf"(?:第{_WS}*+{_N}{{1,9}}+{_WS}*+(?:分编|编|章|节|点|部分){_WS}*+)++(?=第{_WS}*+{_N}{{1,12}}+{_WS}*+条)"
+)
+"""What an article stands under, named before it: 第三点第22条."""
+_UNOPENED: Final = re.compile(
+    r"[ \t\u3000]*+(?:[（(]?\d{1,3}+[）).、．])?+"
+    r"(?!根据|依据|依照|按照|参照|违反|符合|适用|执行)(?P<title>[\u4e00-\u9fff]{2,60}+)(?<=法|例|定|则)》"
+)
+"""A title at the beginning of a line that lost its opening mark: 食品安全法》."""
 _JOINT: Final = re.compile(rf"{_WS}*+(?P<word>、|，|,|以及|及|和|与|或者|或|至|到|—+|－|～|-){_WS}*+")
 _RANGE_WORDS: Final = frozenset("至到～－-—")
 _ANNEX: Final = re.compile(
@@ -312,7 +321,7 @@ class _Parser:
         self.written_out = 0  # places of ranges so far
 
     def read(self) -> Reading:
-        at = 0
+        at = self._unopened(0)
         while (mark := _STOP.search(self.text, at)) is not None:
             at = self._at(mark)
         self._leave(len(self.text))
@@ -325,7 +334,7 @@ class _Parser:
         if char == "\n":
             if self.law is not None and self._is_line_place(here + 1):
                 return self._take(self.law._replace(resolved_from=self.law.resolved_from or self.law.title), here + 1)
-            return here + 1
+            return self._unopened(here + 1)
         if char in "（(":
             # Titles inside a bracket that follows no title: not citations of their own.
             return self.pairs.rounds.get(here, here) + 1 if self._bracket_explains(here) else here + 1
@@ -337,6 +346,16 @@ class _Parser:
             head = head._replace(resolved_from=means)
         self.law = head
         return self._take(head, head.end)
+
+    def _unopened(self, at: int) -> int:
+        """Read the law at the beginning of a line whose opening mark was lost; where reading goes on."""
+        found = _UNOPENED.match(self.text, at)
+        if found is None or not _LEGAL_END.search(found["title"]):
+            return at
+        start, end = found.span("title")
+        self._leave(start)
+        self.law = self._bracketed(found["title"], None, start, end + 1)
+        return self._take(self.law, self.law.end)
 
     def _leave(self, to: int) -> None:
         """What lies between the last citation and this place was not understood, if it says anything."""
@@ -364,14 +383,18 @@ class _Parser:
             return None
         text = self.text
         tag = _TAG.search(text, max(0, at - 30), at) if at and text[at - 1] in _AFTER_TAG else None
-        end, bracket, doc_no = close + 1, None, None
+        return self._bracketed(title, tag["tag"].strip() if tag else None, tag.start() if tag else at, close + 1)
+
+    def _bracketed(self, title: str, tag: str | None, start: int, end: int) -> _Head:
+        """The law with the bracket or document number that follows its title."""
+        text, bracket, doc_no = self.text, None, None
         after = self._skip(end, _LINE_GAP) if text[end : end + 1] in _GAPS else end
         closing = self.pairs.rounds.get(after)
         if closing is not None and closing - after <= MAX_BRACKET:
             bracket, end = (after + 1, closing), closing + 1
         elif "\u4e00" <= text[after : after + 1] <= "\u9fff" and (number := _DOC_NO.match(text, after)) is not None:
             doc_no, end = number[0], number.end()
-        return _Head(title, bracket, tag["tag"].strip() if tag else None, doc_no, tag.start() if tag else at, end)
+        return _Head(title, bracket, tag, doc_no, start, end)
 
     def _pronoun(self, mark: re.Match[str]) -> _Head | None:
         """同法, 该条例 before a place: the law named last, or the only one it can mean."""
@@ -482,6 +505,8 @@ class _Parser:
             return [], at
         reader = _PlaceReader(MAX_WRITTEN_OUT_IN_ALL - self.written_out)
         end, joint = at, ""
+        if (above := _ABOVE.match(text, at)) is not None:
+            at = above.end()
         while (found := _PLACE.match(text, at)) is not None:
             if not (found["mark"] or joint in _RANGE_WORDS) or not reader.take(found, joint):
                 break

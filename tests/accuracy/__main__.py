@@ -9,14 +9,13 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-import os
 import re
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from pathlib import Path
 from typing import Any
 
 from models.actions.impact import impact
@@ -29,10 +28,10 @@ from models.domain.law_text import Article, canonical_title, read_law
 from models.domain.numerals import chinese_to_int
 from models.store.database import Database
 from models.store.migrate import migrate
+from tests.accuracy.data import DATA, DOCS
 from tests.accuracy.mutations import mutations
+from tests.accuracy.whole import READ_BY_HAND, every
 
-DOCS = Path(__file__).resolve().parent.parent.parent / "docs"
-DATA = Path(os.environ.get("SHIXIANG_TEST_DATA", DOCS.parent.parent / "shared" / "data"))
 #: Wrong in the checked file, as its issue says: two numbers without their first issuers, one form called a basis.
 CORRECTED: dict[str, dict[str, Any]] = {
     "C0048": {"doc_no": "商务部、国防科工委、海关总署公告第50号"},
@@ -148,6 +147,35 @@ def citations(figures: Figures) -> None:
         for raw in csv.DictReader(file):
             found = read_citations(raw["citation"]).citations
             figures.add("citations, raw: a title is set", 0.99, bool(found), raw["id"])
+
+
+def whole_texts(figures: Figures) -> None:
+    """Thirty whole texts as a person read them: every mention with its places, in order. A text that is another by now
+    (its SHA-256 says so) is wrong as a whole.
+    """
+    texts = every(DATA)
+    for read in json.loads(READ_BY_HAND.read_text(encoding="utf-8")):
+        name = f"{read['file']} {read['row']}"
+        text = texts.get((read["file"], read["row"]))
+        same = text is not None and text.mark == read["sha256"]
+        found = read_citations(text.text).citations if text is not None and same else ()
+        wanted = read["mentions"]
+        listed = [_bare(citation.title) for citation in found] == [_bare(row["title"]) for row in wanted]
+        got = "、".join(citation.title for citation in found)
+        figures.add("citations, whole texts: mentions and grouping", 1.0, listed, f"{name}: {got}")
+        for number, row in enumerate(wanted):
+            full = {
+                "id": f"{name} {number + 1}",
+                "doc_no": None,
+                "articles": [],
+                "annex": None,
+                "is_legal_basis": True,
+                **row,
+            }
+            citation = found[number] if listed else None
+            _one(figures, "whole texts", citation, full, row["title"])
+            means = citation is not None and citation.resolved_from == row.get("means")
+            figures.add("citations, whole texts: short forms", 1.0, means, full["id"])
 
 
 # --- comparison ----------------------------------------------------------------------------------------------------
@@ -296,6 +324,7 @@ def main() -> int:
         return 2
     figures = Figures()
     citations(figures)
+    whole_texts(figures)
     comparison(figures)
     impacts(figures)
     last_file = DOCS / "accuracy.json"
@@ -303,11 +332,11 @@ def main() -> int:
     for figure in figures.values():
         mark = "" if figure.share >= figure.wanted else "   MISSED"
         print(f"{figure.name}: {figure.right}/{figure.of} = {figure.share:.2%} (wanted {figure.wanted:.0%}){mark}")
-        before = set(last.get(figure.name, {}).get("wrong", []))
         for row in figure.wrong:
-            print(f"    {'' if row in before else 'lost: '}{row}")
-        for row in sorted(before - set(figure.wrong)):
-            print(f"    gained: {row}")
+            print(f"    {row}")
+    print("Compared with the last recorded run:")
+    for line in against(last, figures) or ["nothing gained, nothing lost"]:
+        print(f"    {line}")
     if options.write:
         kept = {
             f.name: {"right": f.right, "of": f.of, "wanted": f.wanted, "wrong": sorted(f.wrong)}
@@ -316,6 +345,22 @@ def main() -> int:
         last_file.write_text(json.dumps(kept, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
         (DOCS / "accuracy.md").write_text(_page(figures), encoding="utf-8")
     return 0 if all(figure.share >= figure.wanted for figure in figures.values()) else 1
+
+
+def against(last: Mapping[str, Any], figures: Mapping[str, Figure]) -> list[str]:
+    """Every row lost (right before, wrong now) and gained since the last recorded run, and figures that count other rows."""
+    found: list[str] = []
+    for figure in figures.values():
+        before = last.get(figure.name)
+        if before is None:
+            found.append(f"new: {figure.name}, {figure.right}/{figure.of}")
+            continue
+        was, now = Counter(before["wrong"]), Counter(figure.wrong)
+        found += [f"lost: {figure.name}: {row}" for row in sorted((now - was).elements())]
+        found += [f"gained: {figure.name}: {row}" for row in sorted((was - now).elements())]
+        if before["of"] != figure.of:
+            found.append(f"counts other rows: {figure.name}, {before['of']} before, {figure.of} now")
+    return found + [f"no longer measured: {name}" for name in last if name not in figures]
 
 
 def _page(figures: Figures) -> str:

@@ -508,3 +508,27 @@ def _strings(value: Any) -> list[str]:
         return [value]
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else []
     return [text for part in inner for text in _strings(part)]
+
+
+def test_an_article_named_with_what_it_stands_under_is_that_article() -> None:
+    [citation] = cited("《示例市人民政府关于示例事业发展的决定》（示府发〔2001〕21号）第三点第22条")
+    assert citation.articles == (Place(22),)
+    [citation] = cited("《示例法》第二章第一节第十五条第二款、第十六条")
+    assert citation.articles == (Place(15, paragraph=2), Place(16))
+    [citation] = cited("《示例法》第三章")
+    assert citation.articles == () and citation.rest == "第三章"
+
+
+def test_a_title_that_lost_its_opening_mark_at_the_beginning_of_a_line_is_read() -> None:
+    found = cited("示例法》、《示例办法》第三条\n2.示例条例》（国务院令第9号）第五条")
+    assert [(c.title, c.doc_no, c.articles) for c in found] == [
+        ("示例法", None, ()),
+        ("示例办法", None, (Place(3),)),
+        ("示例条例", "国务院令第9号", (Place(5),)),
+    ]
+    assert found[0].span == (0, 4)
+
+
+@pytest.mark.parametrize("text", ["违反示例法》的", "示例证》", "有关示例法，示例》", "依照示例法》第三条"])
+def test_words_before_a_closing_mark_that_are_no_title_alone_stay_in_the_rest(text: str) -> None:
+    assert cited(text) == ()
