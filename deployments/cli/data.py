@@ -133,8 +133,9 @@ def law_list(as_json: Json = False) -> None:
         say_json(found)
         return
     for law in found:
+        before = f"（原名{'、'.join(f'《{one}》' for one in law['formerly'])}）" if law["formerly"] else ""
         lacks = f"（缺 {'、'.join(law['missing'])} 的文本）" if law["missing"] else ""
-        say(f"《{law['title']}》 {'、'.join(law['editions'])}{lacks}")
+        say(f"《{law['title']}》 {'、'.join(law['editions'])}{before}{lacks}")
 
 
 def law_cite(
@@ -152,7 +153,8 @@ def law_cite(
 
     lines = _lines(file)
     with quick.reading(settings().business_url) as read:
-        library = Library(law["title"] for law in quick.laws(read))
+        known = quick.laws(read)
+    library = Library((law["title"] for law in known), {law["title"]: law["formerly"] for law in known})
     for line in lines:
         reading = read_citations(line)
         if not as_json:
@@ -162,7 +164,8 @@ def law_cite(
         found = []
         for one in reading.citations:
             resolved = library.resolve(one.full_title)
-            found.append({**citation_json(one), **resolved.model_dump(mode="json")})
+            marked = {"renamed": True} if resolved.renamed else {}
+            found.append({**citation_json(one), "law": resolved.law, "candidates": list(resolved.candidates), **marked})
         print(json.dumps({"text": line, "citations": found, "rest": reading.rest}, ensure_ascii=False))
 
 

@@ -20,7 +20,7 @@ from models.domain.impact import (
     impact_of_repeal,
     implementing,
 )
-from models.domain.law_text import Article, LawText, canonical_title
+from models.domain.law_text import Article, LawText, canonical_title, former_titles
 from models.domain.law_titles import Library
 from models.domain.numerals import NUMERAL_CHARS, chinese_to_int
 from models.domain.repeals import repeals
@@ -91,8 +91,12 @@ def known_law(connection: Connection, title: str) -> laws.LawRow:
     row = laws.law_by_title(connection, title)
     if row is not None:
         return row
-    similar = Library(known["title"] for known in laws.laws(connection)).resolve(title).candidates
+    known = laws.laws(connection)
+    meant = Library((one["title"] for one in known), {one["title"]: one["formerly"] for one in known}).resolve(title)
+    similar = meant.candidates
     message = f"法规库中没有《{title}》。请核对名称，或者先导入（`shixiang law import`）。"
+    if meant.renamed:
+        message += f"该法现名《{meant.law}》。"
     if similar:
         message += f"名称相近的有：{'、'.join(f'《{one}》' for one in similar)}。"
     raise Unknown("law_unknown", message, title=title)
@@ -152,12 +156,17 @@ def _citing_articles(texts: Iterable[Article], canonical: str) -> dict[tuple[int
 
 
 def _add_uncertain(connection: Connection, found: Impact, law: laws.LawRow) -> None:
-    """Bases under titles the library does not have that resemble this law's."""
-    library = Library([law.title])
+    """Bases under titles the library does not have that resemble this law's, or that it had before."""
+    newest = [laws.law_version(connection, law.id, day) for day in laws.editions(connection, law.id)[-1:]]
+    before = former_titles(law.title, newest[0].header.split("\n")) if newest and newest[0] else []
+    library = Library([law.title], {law.title: before})
     for canonical in catalogue.cited_titles(connection):
-        alike = canonical != law.canonical and library.resolve(canonical).candidates
-        if alike and laws.law_by_title(connection, canonical) is None:
-            found.uncertain.extend(candidates_of(catalogue.cited_bases(connection, canonical), law.title))
+        meant = None if canonical == law.canonical else library.resolve(canonical)
+        if meant is None or not (meant.renamed or meant.candidates):
+            continue
+        if laws.law_by_title(connection, canonical) is None:
+            cited = catalogue.cited_bases(connection, canonical)
+            found.uncertain.extend(candidates_of(cited, law.title, renamed=meant.renamed))
 
 
 def check(db: Database, *, now: datetime) -> list[BasisProblem]:
@@ -169,7 +178,8 @@ def check(db: Database, *, now: datetime) -> list[BasisProblem]:
         for row in laws.texts(connection):
             law = known.get(row.canonical) or KnownLaw(row.title, (), None)
             in_force = row.edition_on if row.effective_on is None or row.effective_on <= today else law.in_force
-            known[row.canonical] = KnownLaw(row.title, (*law.editions, row.edition_on), in_force)
+            before = tuple(former_titles(row.title, row.header.split("\n")))
+            known[row.canonical] = KnownLaw(row.title, (*law.editions, row.edition_on), in_force, before)
             ids[row.canonical] = row.law_id
         library = LawLibrary(
             laws=known,

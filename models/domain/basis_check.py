@@ -33,11 +33,12 @@ class BasisProblem(NamedTuple):
 
 @dataclass(frozen=True)
 class KnownLaw:
-    """A law of the library with the days of its texts, oldest first, and the one in force today, if any."""
+    """A law of the library with the days of its texts, oldest first, the one in force today, if any, and its former titles."""
 
     title: str
     editions: tuple[date, ...]
     in_force: date | None
+    formerly: tuple[str, ...] = ()
 
 
 @dataclass
@@ -51,7 +52,8 @@ class LawLibrary:
     _texts: dict[tuple[str, date], dict[tuple[int, int], str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.titles = Library(law.title for law in self.laws.values())
+        formerly = {law.title: law.formerly for law in self.laws.values()}
+        self.titles = Library((law.title for law in self.laws.values()), formerly)
 
     def text(self, canonical: str, edition: date, article: int, sub: int) -> str | None:
         """An article of a text in normal form; None where the text has no such article."""
@@ -82,6 +84,8 @@ def _problem(basis: CitedBasis, library: LawLibrary) -> tuple[str, str] | None:
     if resolved.law is None:
         near = "、".join(f"《{title}》" for title in resolved.candidates)
         return "unknown", f"法规库中没有《{basis.title}》" + (f"，名称相近的有{near}" if near else "")
+    if resolved.renamed:
+        return "superseded", f"《{basis.title}》现名《{resolved.law}》"
     law = library.laws[canonical_title(resolved.law)]
     if law.in_force is None:
         return None

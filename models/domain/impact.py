@@ -150,8 +150,8 @@ def impact_of_repeal(
     return found
 
 
-def candidates_of(cited: Iterable[CitedBasis], title: str) -> list[ImpactRow]:
-    """Citations under a title that is only similar: a person says whether they mean this law."""
+def candidates_of(cited: Iterable[CitedBasis], title: str, *, renamed: bool = False) -> list[ImpactRow]:
+    """Citations under a title that is only similar, or that the law had before: a person says what is to be done."""
     return [
         _row(
             basis,
@@ -159,8 +159,10 @@ def candidates_of(cited: Iterable[CitedBasis], title: str) -> list[ImpactRow]:
             None,
             None,
             outcome="check",
-            reason=f"所引《{basis.title}》与《{title}》名称相近，请核对是否同一部",
-            confidence=0.5,
+            reason=f"所引《{basis.title}》现名《{title}》，请核对条款并改用现名"
+            if renamed
+            else f"所引《{basis.title}》与《{title}》名称相近，请核对是否同一部",
+            confidence=0.9 if renamed else 0.5,
         )
         for basis in cited
         for place in _written_out(basis, None)

@@ -49,6 +49,8 @@ _IN_FORCE_ON: Final = re.compile(
     rf"自\s*(?P<date>{_N}{{4,6}}\s*年\s*{_N}{{1,3}}\s*月\s*{_N}{{1,3}}\s*日)\s*起\s*(?:正式)?(?:施行|实施|执行|生效)"
 )
 _IN_FORCE_AT_ONCE: Final = re.compile(r"自(?:公布|发布|颁布|通过)之日起(?:施行|实施|执行|生效)")
+_AMENDED_ALONE: Final = re.compile(r"关于修改[〈《<](?P<title>[^〈〉《》<>]{2,80})[〉》>]的决定")
+_RENAMED_FROM: Final = 60.0  # how alike, 0 to 100, a law's former title and its present one must be
 _SELF: Final = re.compile(r"本(?:法|条例|规定|办法|细则|决定|规则|规程|章程|准则|解释|通则|标准|暂行条例|实施细则)")
 _ITEM: Final = re.compile(rf"[{_BLANK}]*(?:[（(〔]{_N}{{1,4}}[）)〕]|[0-9０-９]{{1,2}}[.．、])")
 _TITLE_NOISE: Final = re.compile(r"[\s\u200b\ufeff《》〈〉<>「」]+")
@@ -146,6 +148,21 @@ def header_events(header: list[str] | tuple[str, ...]) -> list[tuple[date, str]]
     return [(day, words) for day, words in dated if day is not None]
 
 
+def former_titles(title: str, header: Sequence[str]) -> list[str]:
+    """The titles a law had before, oldest first, as its own history names them: a decision that amends 〈…〉 alone amended
+    this law under that name. A decision on several laws (等八部法律, 〈…〉、〈…〉) and one whose law is named quite
+    differently (one decision may change a second law) prove nothing.
+    """
+    own = canonical_title(title)
+    named = dict.fromkeys(canonical_title(mark["title"]) for mark in _AMENDED_ALONE.finditer("".join(header)))
+    others = [one for one in named if one != own and one[-2:] == own[-2:]]
+    if not others:
+        return []
+    from rapidfuzz import fuzz  # 30 ms that only the few laws with another title in their history should cost
+
+    return [one for one in others if fuzz.ratio(one, own) >= _RENAMED_FROM]
+
+
 def missing_editions(header: Sequence[str], held: Iterable[date]) -> list[date]:
     """The days a text's own history names as amendments that the library has no text of (a few days apart count as held)."""
     days = sorted({day for day, words in header_events(list(header)) if _AMENDS.search(words)})
@@ -156,8 +173,8 @@ def missing_editions(header: Sequence[str], held: Iterable[date]) -> list[date]:
 def shelf(rows: Iterable[Sequence[Any]]) -> list[dict[str, Any]]:
     """The library as it is listed, from rows of id, title, canonical title, edition (a day or None) and header, by law and day.
 
-    Each law: id, title, canonical, `editions` held and `missing` ones that the history of its newest text names
-    (YYYY-MM-DD, oldest first).
+    Each law: id, title, canonical, `editions` held, `missing` ones that the history of its newest text names
+    (YYYY-MM-DD, oldest first), and `formerly`, the titles it had before.
     """
     found: dict[str, dict[str, Any]] = {}
     held: dict[str, list[tuple[date, str]]] = {}
@@ -170,6 +187,7 @@ def shelf(rows: Iterable[Sequence[Any]]) -> list[dict[str, Any]]:
         days = [day for day, _ in held[law_id]]
         lacking = missing_editions(held[law_id][-1][1].split("\n"), days) if days else []
         entry |= {"editions": [day.isoformat() for day in days], "missing": [day.isoformat() for day in lacking]}
+        entry["formerly"] = former_titles(entry["title"], held[law_id][-1][1].split("\n")) if days else []
     return list(found.values())
 
 

@@ -7,7 +7,7 @@ named as candidates, never taken: a wrong law costs a department weeks.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from pydantic import BaseModel, ConfigDict
@@ -31,21 +31,29 @@ _KINDS: Final = (
 
 
 class Resolution(BaseModel):
-    """The law of the library a title means for certain, else the titles it may mean, the most similar first."""
+    """The law of the library a title means for certain, else the titles it may mean, the most similar first.
+
+    `renamed`: the title is a former one of that law, as the law's own history says.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     law: str | None = None
+    renamed: bool = False
     candidates: tuple[str, ...] = ()
 
 
 class Library:
-    """The titles of the laws at hand, ready to be asked many times."""
+    """The titles of the laws at hand, ready to be asked many times; `formerly` names by title those a law had before."""
 
-    def __init__(self, titles: Iterable[str]) -> None:
+    def __init__(self, titles: Iterable[str], formerly: Mapping[str, Iterable[str]] | None = None) -> None:
         self._exact: dict[str, str] = {}
         for title in titles:
             self._exact.setdefault(canonical_title(title), title)
+        self._renamed: dict[str, set[str]] = {}
+        for title, before in (formerly or {}).items():
+            for one in before:
+                self._renamed.setdefault(canonical_title(one), set()).add(title)
         self._alike: dict[tuple[str, str, bool], list[str]] = {}
         for canonical in self._exact:
             self._alike.setdefault(_kind(canonical), []).append(canonical)
@@ -63,10 +71,14 @@ class Library:
         for form in (canonical, _EDITION.sub("", canonical)):
             if (title := self._exact.get(form)) is not None:
                 return Resolution(law=title)
+        if len(now := sorted(self._renamed.get(canonical, ()))) == 1:
+            return Resolution(law=now[0], renamed=True)
         alike = self._alike.get(_kind(canonical), [])
         nearest = process.extract(canonical, alike, scorer=fuzz.ratio, score_cutoff=SIMILAR, limit=None)
-        near = [name for name, _, _ in nearest if abs(len(_bare(name)) - len(_bare(canonical))) <= MAX_LONGER]
-        return Resolution(candidates=tuple(self._exact[name] for name in near[:MAX_CANDIDATES]))
+        near = now + [
+            self._exact[name] for name, _, _ in nearest if abs(len(_bare(name)) - len(_bare(canonical))) <= MAX_LONGER
+        ]
+        return Resolution(candidates=tuple(dict.fromkeys(near))[:MAX_CANDIDATES])
 
 
 def _kind(canonical: str) -> tuple[str, str, bool]:

@@ -98,12 +98,20 @@ class TextRow:
     title: str
     edition_on: date
     effective_on: date | None
+    header: str
 
 
 def texts(connection: Connection) -> list[TextRow]:
     """Every dated text of the library, by law, oldest first."""
     query = (
-        select(LAW.c.id, LAW.c.canonical, LAW.c.title, LAW_VERSION.c.edition_on, LAW_VERSION.c.effective_on)
+        select(
+            LAW.c.id,
+            LAW.c.canonical,
+            LAW.c.title,
+            LAW_VERSION.c.edition_on,
+            LAW_VERSION.c.effective_on,
+            LAW_VERSION.c.header,
+        )
         .join(LAW_VERSION, LAW_VERSION.c.law_id == LAW.c.id)
         .order_by(LAW.c.canonical, LAW_VERSION.c.edition_on)
     )

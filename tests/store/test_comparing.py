@@ -10,9 +10,10 @@ from sqlalchemy import func, select, update
 
 from models.actions import comparing
 from models.actions.comparing import compared, prepare
-from models.actions.impact import impact
+from models.actions.impact import check, impact
+from models.actions.load import load
 from models.domain.comparison import Comparison, compare
-from models.domain.errors import Unusable
+from models.domain.errors import Unknown, Unusable
 from models.domain.law_text import Article, LawText
 from models.store import laws
 from models.store.database import Database
@@ -139,3 +140,22 @@ def test_the_divisions_of_an_article_are_read_as_they_were_stored(library: Datab
 def test_the_mark_of_the_rules_names_files_that_are_there() -> None:
     folder = Path(comparing.__file__).parent.parent / "domain"
     assert all((folder / f"{name}.py").is_file() for name in comparing._RULES)
+
+
+def test_a_basis_under_a_former_title_is_found_and_marked(db: Database, tmp_path: Path) -> None:
+    migrate(db)
+    decided = "2026年9月25日第二届代表大会第九次会议《关于修改〈示例市饮食服务管理条例〉的决定》修正"
+    with db.writer() as connection:
+        for day, words in TEXTS.items():
+            laws.save_law(connection, text(day, words).model_copy(update={"header": (decided,) if day == NEW else ()}))
+    items = tmp_path / "items.csv"
+    items.write_text(
+        "name,type,code,department,依据\n变更登记,01,990100000001,D,《示例市饮食服务管理条例》第一条\n", "utf-8"
+    )
+    load(db, paths=[items], now=NOW)
+    found = impact(db, law=TITLE, from_edition=OLD, to_edition=NEW, now=NOW)
+    [row] = found.uncertain
+    assert not found.rows and "现名《示例市餐饮服务管理条例》" in row.reason and row.outcome == "check"
+    with pytest.raises(Unknown, match="该法现名《示例市餐饮服务管理条例》"):
+        impact(db, law="示例市饮食服务管理条例", from_edition=OLD, to_edition=NEW, now=NOW)
+    assert [problem.problem for problem in check(db, now=NOW)] == ["superseded"]

@@ -89,3 +89,10 @@ def test_bases_stand_from_high_to_low() -> None:
 
 def test_items_are_judged_each_by_itself() -> None:
     assert kinds(cites(), cites("中华人民共和国食品安全法", article=5, item_id="i-2")) == []
+
+
+def test_a_former_title_is_superseded_by_the_present_one() -> None:
+    known = KnownLaw("示例市餐饮条例", (OLD, NEW), NEW, formerly=("示例市饮食业条例",))
+    renamed = LawLibrary(laws={"示例市餐饮条例": known}, void={}, articles=_articles)
+    [found] = check_bases([cites("示例市饮食业条例")], renamed)
+    assert (found.problem, found.detail) == ("superseded", "《示例市饮食业条例》现名《示例市餐饮条例》")

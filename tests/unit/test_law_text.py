@@ -16,11 +16,13 @@ from models.domain.law_text import (
     LawText,
     canonical_title,
     date_in_text,
+    former_titles,
     header_events,
     paragraphs,
     read_law,
 )
 from models.domain.numerals import int_to_chinese
+from models.intake.laws import read_law_files
 
 PLAIN = """# 示例市早餐服务条例
 
@@ -237,6 +239,49 @@ def test_titles_are_matched_in_one_form(title: str, canonical: str) -> None:
 def test_the_form_of_a_form_is_itself_unless_the_country_stands_twice(title: str) -> None:
     once = canonical_title(title)
     assert canonical_title(once) == once or once.startswith("中华人民共和国")
+
+
+HISTORY = "2010年4月29日第二届代表大会第三次会议《关于修改〈{}〉的决定》第一次修正"
+
+
+def test_a_law_names_the_titles_it_had_in_its_own_history() -> None:
+    header = [
+        "2001年1月1日通过",
+        HISTORY.format("示例市区、县代表选举实施细则"),
+        HISTORY.format("示例市区县代表选举细则"),
+    ]
+    assert former_titles("示例市区和乡镇代表选举实施细则", header) == [
+        "示例市区、县代表选举实施细则",
+        "示例市区县代表选举细则",
+    ]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        HISTORY.format("示例市早餐服务条例"),
+        "《关于修改〈示例市早餐店管理条例〉等八部法规的决定》修正",
+        "《关于修改〈示例市午餐服务条例〉、〈示例市晚餐服务条例〉的决定》修正",
+        HISTORY.format("示例市建设工程材料和市场监督管理条例"),
+        HISTORY.format("示例市早餐服务办法"),
+    ],
+)
+def test_a_decision_on_the_same_several_or_quite_another_law_is_no_new_name(words: str) -> None:
+    assert former_titles("示例市早餐服务条例", [words]) == []
+
+
+def test_the_renamed_law_of_the_published_texts_is_found_and_no_other(real_data: Path) -> None:
+    found = {
+        law.title: former_titles(law.title, law.header)
+        for _, law in read_law_files([real_data / "laws"])
+        if isinstance(law, LawText)
+    }
+    renamed = {title: before for title, before in found.items() if before}
+    assert list(renamed) == ["上海市区和乡镇人民代表大会代表直接选举实施细则"]
+    assert (
+        renamed["上海市区和乡镇人民代表大会代表直接选举实施细则"][-1]
+        == "上海市区县和乡镇人民代表大会代表直接选举实施细则"
+    )
 
 
 @pytest.mark.parametrize(

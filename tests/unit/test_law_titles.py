@@ -70,3 +70,18 @@ def test_another_kind_of_document_or_another_place_is_no_candidate(title: str) -
 def test_two_laws_that_differ_in_one_character_are_not_taken_for_each_other() -> None:
     assert LIBRARY.resolve("民事诉讼法").law == "民事诉讼法"
     assert LIBRARY.resolve("刑事诉讼法").law == "刑事诉讼法"
+
+
+def test_a_former_title_is_the_law_and_marked_as_renamed() -> None:
+    library = Library(["示例市城乡规划条例", "示例市绿化条例"], {"示例市城乡规划条例": ["示例市城市规划条例"]})
+    found = library.resolve("《示例市城市规划条例》")
+    assert (found.law, found.renamed, found.candidates) == ("示例市城乡规划条例", True, ())
+    assert library.resolve("示例市绿化条例").renamed is False
+
+
+def test_a_law_of_that_title_goes_before_one_that_had_it_and_two_that_had_it_are_candidates() -> None:
+    both = Library(["甲市规划条例", "乙市规划条例"], {"甲市规划条例": ["老规划条例"], "乙市规划条例": ["老规划条例"]})
+    assert both.resolve("老规划条例").law is None
+    assert set(both.resolve("老规划条例").candidates) == {"甲市规划条例", "乙市规划条例"}
+    own = Library(["甲市规划条例", "老规划条例"], {"甲市规划条例": ["老规划条例"]})
+    assert own.resolve("老规划条例").law == "老规划条例" and not own.resolve("老规划条例").renamed
