@@ -36,7 +36,7 @@ def register(app: typer.Typer) -> None:
     app.command("load")(load)
     for group, text, commands in (
         ("law", "法规库：导入、列表、引用、对照、影响。", (("import", law_import), ("list", law_list), ("cite", law_cite),
-                                          ("diff", law_diff), ("impact", law_impact),
+                                          ("diff", law_diff), ("witness", law_witness), ("impact", law_impact),
                                           ("rules", law_rules), ("switch", law_switch))),
         ("items", "事项目录：列表、检查。", (("list", items_list), ("check", items_check))),
         ("people", "人员。", (("list", people_list),)),
@@ -232,6 +232,33 @@ def law_diff(
         mark = "" if row["certain"] else "（待人工核对）"
         kind = "" if row["kind"] is None else f"：{KINDS[row['kind']]}"
         say(f"{before} → {after}  {_CHANGES[row['change']]}{kind}{mark}")
+
+
+def law_witness(
+    decision: Annotated[str, typer.Argument(metavar="DECISION", help="修改决定的文本文件；- 表示标准输入")],
+    old: Annotated[str, typer.Argument(metavar="OLD", help="旧文本：Markdown 文件，或者 法规名称@文本日期")],
+    new: Annotated[str, typer.Argument(metavar="NEW", help="新文本，写法相同")],
+    as_json: Json = False,
+) -> None:
+    """修改决定写明的改动与逐条对照是否一致。Whether an amending decision says what the comparison finds.
+
+    \b
+    例 Example: shixiang law witness 修改决定.md 食品安全法@2021-04-29 食品安全法@2025-09-12 --json
+    """
+    from models.domain.amending import as_json as told_as_json
+    from models.domain.amending import read_decision, weigh
+    from models.domain.comparison import compare
+
+    said = read_decision(_decoded(decision))
+    told = weigh(said, compare(_text_of(old), _text_of(new)))
+    if as_json:
+        say_json(told_as_json(said, told))
+        return
+    say(f"一致 {len(told.agreed)} 处，不一致 {len(told.differ)} 处，没有识别 {len(said.rest)} 处。")
+    for one in told.differ:
+        say(f"不一致：{one.detail}" + (f"（{one.said}）" if one.said else ""))
+    for words in said.rest:
+        say(f"没有识别：{words}")
 
 
 def _text_of(named: str) -> Sequence[Article]:

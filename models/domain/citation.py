@@ -47,6 +47,8 @@ _UNOPENED: Final = re.compile(
 """A title at the beginning of a line that lost its opening mark: 食品安全法》."""
 _JOINT: Final = re.compile(rf"{_WS}*+(?P<word>、|，|,|以及|及|和|与|或者|或|至|到|—+|－|～|-){_WS}*+")
 _RANGE_WORDS: Final = frozenset("至到～－-—")
+_LIST_WORDS: Final = frozenset("、和及与或以")
+"""After these a place may leave out its 第: 第三十七条、三十八条."""
 _ANNEX: Final = re.compile(
     rf"附(?:件|表|录){_WS}*+(?P<no>{_N}{{1,4}}+)?+(?:《[^《》\n]{{1,200}}+》)?+(?:中|的|所列)?+{_WS}*+"
     rf"(?:第{_WS}*+(?P<item>{_N}{{1,9}}+){_WS}*+(?:项|条|号))?"
@@ -508,7 +510,8 @@ class _Parser:
         if (above := _ABOVE.match(text, at)) is not None:
             at = above.end()
         while (found := _PLACE.match(text, at)) is not None:
-            if not (found["mark"] or joint in _RANGE_WORDS) or not reader.take(found, joint):
+            goes_on = found["mark"] or joint in _RANGE_WORDS or (joint and joint in _LIST_WORDS)
+            if not goes_on or not reader.take(found, joint):
                 break
             end = found.end()
             following = _JOINT.match(text, end)

@@ -532,3 +532,11 @@ def test_a_title_that_lost_its_opening_mark_at_the_beginning_of_a_line_is_read()
 @pytest.mark.parametrize("text", ["违反示例法》的", "示例证》", "有关示例法，示例》", "依照示例法》第三条"])
 def test_words_before_a_closing_mark_that_are_no_title_alone_stay_in_the_rest(text: str) -> None:
     assert cited(text) == ()
+
+
+def test_a_further_place_of_a_list_may_leave_out_its_first_character() -> None:
+    assert articles("《示例法》第三十七条、三十八条和四十条的规定") == [37, 38, 40]
+    [citation] = cited("《示例法》第三条第一款、二款")
+    assert citation.articles == (Place(3, paragraph=1), Place(3, paragraph=2))
+    [citation] = cited("《示例法》第三条，5项材料")
+    assert citation.articles == (Place(3),)

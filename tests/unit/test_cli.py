@@ -170,7 +170,8 @@ def test_help_and_short_reads_import_nothing_that_takes_long(loaded: Path, words
 
 @pytest.mark.parametrize(
     "words",
-    [["load"], ["law", "import"], ["law", "list"], ["law", "cite"], ["law", "diff"], ["law", "impact"], ["law", "rules"], ["law", "switch"],
+    [["load"], ["law", "import"], ["law", "list"], ["law", "cite"], ["law", "diff"], ["law", "witness"],
+     ["law", "impact"], ["law", "rules"], ["law", "switch"],
      ["items", "list"], ["items", "check"], ["people", "list"], ["calendar", "due"], ["calendar", "load"],
      ["change", "preview"], ["change", "start"], ["change", "show"], ["change", "list"], ["change", "withdraw"], ["up"]],
     ids=" ".join,
@@ -319,6 +320,18 @@ def test_two_texts_of_a_law_are_compared_article_by_article(loaded: Path) -> Non
     assert any("审查同意" in old for old, _ in rows[1]["words"])
     files = sorted((loaded.parent / "files").rglob("*.md"))[:2]
     assert answer(loaded, "law", "diff", *map(str, files)) == rows
+
+
+def test_a_decision_is_weighed_against_the_comparison(loaded: Path) -> None:
+    decision = loaded.parent / "decision.md"
+    decision.write_text("决定作如下修改：\n一、将第三条修改为：“甲。”\n二、删去第一条。\n三、删去附则。\n", "utf-8")
+    texts = ("社会团体登记管理条例@1998-10-25", "社会团体登记管理条例@2016-02-06")
+    told = answer(loaded, "law", "witness", str(decision), *texts)
+    assert [(one["act"], one["old_articles"]) for one in told["agreed"]] == [("amended", [3])]
+    assert [one["detail"] for one in told["differ"]] == ["决定说第一条已删去，对照为现第一条"]
+    assert told["rest"] == ["删去附则"]
+    said = shixiang(loaded, "law", "witness", str(decision), *texts).stdout
+    assert said.startswith("一致 1 处，不一致 1 处，没有识别 1 处。")
 
 
 def test_the_impact_of_a_law_names_every_cited_article_with_what_becomes_of_it(loaded: Path) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
+from models.domain.amending import read_decision
 from models.domain.citation import MAX_WRITTEN_OUT_IN_ALL, read_citations
 from models.domain.errors import Refusal
 from models.domain.law_text import read_law
@@ -34,7 +35,12 @@ def seconds(read: Callable[[str], object], text: str) -> float:
     return time.thread_time() - begin
 
 
-@pytest.mark.parametrize("read", [read_citations, law_in], ids=["citations", "law"])
+def decision_in(text: str) -> None:
+    """Read an amending decision."""
+    read_decision(f"作如下修改：{text}")
+
+
+@pytest.mark.parametrize("read", [read_citations, law_in, decision_in], ids=["citations", "law", "decision"])
 @pytest.mark.parametrize("name", LONG)
 def test_the_time_grows_with_the_length_and_no_faster(name: str, read: Callable[[str], object]) -> None:
     for _ in range(4):  # whatever happens beside it must happen four times
