@@ -6,9 +6,13 @@ the run or suspends it; nothing is held while a change waits for people.
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, wait
+from contextvars import copy_context
 from datetime import timedelta
+from functools import partial
 from typing import Any, Never
 
 from prefect import get_run_logger, suspend_flow_run
@@ -25,6 +29,8 @@ from tasks.wiring import Desk, office
 
 #: Nobody decided for so long (seconds): time to show what was done.
 QUIET_SECONDS = 0.5
+#: A leg that waits for what is still being shown looks so often whether somebody decided (seconds).
+LOOK_SECONDS = 0.05
 #: Passes that found nothing though something seemed due: wait longer each time, up to this many seconds.
 _IDLE_PAUSE = 10.0
 
@@ -82,7 +88,7 @@ def _passes(desk: Desk, change_id: str, attempt: int, leg: int, run_id: str) -> 
         result = desk.run_pass(change_id, leg, attempt)
         told.note(result)
         if result.ended:
-            told.show()
+            told.show_all()
             return Completed(message="变更已办结。" if result.state == "closed" else "变更已撤回。")
         idle = idle + 1 if _nothing(result) else 0
         if idle > 1:
@@ -90,9 +96,10 @@ def _passes(desk: Desk, change_id: str, attempt: int, leg: int, run_id: str) -> 
             time.sleep(min(0.5 * 2.0 ** (idle - 1), _IDLE_PAUSE))
         if idle < 3 and desk.wait_for_work(change_id, QUIET_SECONDS):
             continue
-        if not told.show(giving_way=idle < 3):
-            continue
+        told.show_aside()
         if idle < 3 and desk.wait_for_work(change_id):
+            continue
+        if not told.show_all(unless=lambda: desk.has_work(change_id)):
             continue
         if desk.run_is_worn(_legs(), _age()):
             why = f"已运行 {_legs()} 次、{_age().days} 天，续开新的运行，办理不受影响。"
@@ -113,51 +120,67 @@ def _nothing(result: PassResult) -> bool:
 
 
 class _Told:
-    """What the passes of a leg did and the run does not show yet."""
+    """What the passes of a leg did and the run does not show yet. Shown aside, a piece at a time, by one thread at once."""
 
     def __init__(self, desk: Desk, change_id: str, run_id: str) -> None:
         self.desk, self.change_id, self.run_id = desk, change_id, run_id
         self.room = showing.TASK_RUNS_A_LEG
-        self.waiting: list[PassResult] = []
-        self.unlabelled: list[PassResult] = []
-        self.labels: list[str] = []
+        self._lock = threading.Lock()
+        self._waiting: list[PassResult] = []
+        self._unlabelled: list[PassResult] = []
+        self._aside: Future[None] | None = None
 
     def note(self, result: PassResult) -> None:
         """One line in the run's log; the rest is shown later."""
         log = get_run_logger()
-        if not _nothing(result) or result.ended or not self.waiting:
+        if not _nothing(result) or result.ended or self.all_shown:
             log.info(showing.leg_line(result))
         for stuck in result.stuck:
             log.error("调整单处理出错：%s；稍后自动重试，其他不受影响。", stuck)
         if not _nothing(result) or result.ended or result.stuck:
-            self.waiting.append(result)
-            self.unlabelled.append(result)
+            with self._lock:
+                self._waiting.append(result)
+                self._unlabelled.append(result)
 
-    def show(self, *, giving_way: bool = False) -> bool:
-        """Task runs, name, tags, status page and events: everything for watching, a piece at a time.
+    @property
+    def all_shown(self) -> bool:
+        """Whether nothing is left to show and nothing is being shown."""
+        return not self._waiting and (self._aside is None or self._aside.done())
 
-        Between the pieces the decisions of others go first; `giving_way` to this change's own work too: False where there
-        is some, and what is left is shown later.
-        """
-        if not self.waiting:
-            return True
-        watched = self.change_id if giving_way else None
-        results, self.unlabelled = self.unlabelled, []
-        fresh = showing.labels(results, self.room)
-        self.labels += fresh
-        self.room -= len(fresh)
-        while self.labels:
-            if not self.desk.calm(watched):
+    def show_aside(self) -> None:
+        """Begin to show what is left, beside the leg: whatever Prefect's server takes for it, decisions go on."""
+        if self._waiting and (self._aside is None or self._aside.done()):
+            # The copy of the context makes task runs and events those of this run.
+            self._aside = self.desk.aside(partial(copy_context().run, self._show))
+
+    def show_all(self, unless: Callable[[], bool] = lambda: False) -> bool:
+        """Show what is left and wait for it, however slow Prefect's server is; False as soon as `unless` says so."""
+        while not self.all_shown:
+            self.show_aside()
+            wait([self._aside] if self._aside else [], LOOK_SECONDS)
+            if unless():
                 return False
-            showing.show_step(self.labels.pop(0))
-        if not self.desk.calm(watched):
-            return False
-        results, self.waiting = self.waiting, []
+        return True
+
+    def _show(self) -> None:
+        """Task runs, name, tags, status page and events: everything for watching. Between the pieces decisions go first."""
+        with self._lock:
+            results, self._unlabelled = self._unlabelled, []
+        labels = showing.labels(results, self.room)
+        self.room -= len(labels)
+        for label in labels:
+            self.desk.calm()
+            showing.show_step(label)
+        self.desk.calm()
+        with self._lock:
+            results, self._waiting = self._waiting, []
         _show(self.desk, self.change_id, self.run_id)
+        showing.guarded(lambda: self._tell(results), "事件")
+
+    def _tell(self, results: Sequence[PassResult]) -> None:
         title = self.desk.title(self.change_id)
         for result in results:
-            showing.guarded(lambda result=result: showing.tell(self.change_id, title, result), "事件")  # type: ignore[misc]
-        return True
+            showing.tell(self.change_id, title, result)
 
 
 def _show(desk: Desk, change_id: str, run_id: str) -> None:

@@ -429,7 +429,7 @@ def desk_page(
         "page": page,
         "proof": _proof(request, lies, refusal, proof or {}),
     }
-    return render(request, "desk.html", status, **values)
+    return render(request, "desk.html", status, most_remarks=verbs.REMARKS, **values)
 
 
 def _title(lies: Mapping[str, Any], items: int) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -55,7 +56,9 @@ class Desk(Protocol):
     def page(self, change_id: str) -> Page | None: ...
     def show_page(self, flow_run_id: str, key: str, page: Page) -> None: ...
     def wait_for_work(self, change_id: str, seconds: float | None = None) -> bool: ...
-    def calm(self, change_id: str | None) -> bool: ...
+    def has_work(self, change_id: str) -> bool: ...
+    def calm(self) -> None: ...
+    def aside(self, act: Callable[[], None]) -> Future[None]: ...
     def refresh_due(self) -> None: ...
     def watch_turn(self, count: int) -> tuple[int, Sequence[str]]: ...
     def swept(self) -> None: ...
@@ -94,6 +97,7 @@ class Office:
     at_work: float = 0.0
     #: The last change that had its turn in a round of watch.
     watched: str = ""
+    _beside: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="aside"))
 
     def now(self) -> datetime:
         """The present moment."""
@@ -187,12 +191,19 @@ class Office:
                     return True
         return False
 
-    def calm(self, change_id: str | None) -> bool:
-        """Let the decisions of others be taken up first; False where this change itself has work."""
+    def has_work(self, change_id: str) -> bool:
+        """Whether something came for the change, or it has ended."""
+        return bool(engine.hot_work(self.db, [change_id], now=self.now()))
+
+    def calm(self) -> None:
+        """Let decisions be taken up first, for at most a second."""
         end = time.monotonic() + _LONGEST_WAIT
         while (now := time.monotonic()) < min(end, self.at_work + _CALM):
             time.sleep(min(end, self.at_work + _CALM) - now)
-        return change_id is None or not engine.hot_work(self.db, [change_id], now=self.now())
+
+    def aside(self, act: Callable[[], None]) -> Future[None]:
+        """Do something that is only for watching, beside the legs: one thing at a time, in the order it was asked for."""
+        return self._beside.submit(act)
 
     def refresh_due(self) -> None:
         """Reckon again when the changes are next due, where it is not what stands in the tables."""

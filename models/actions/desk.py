@@ -10,10 +10,11 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from sqlalchemy import Connection, and_, func, insert, or_, select
+from sqlalchemy import Connection, Select, and_, bindparam, func, or_, select
 from sqlalchemy.exc import IntegrityError
 
 from models.actions.notices import at_text, contact_of
@@ -65,10 +66,13 @@ from models.store.change import (
 )
 from models.store.database import Database
 from models.store.sealing import OfficeLog
-from models.store.sql import among, table
+from models.store.sql import among_named, insert_all, table
 from models.tables import Request, new_id
 
 REQUEST = table(Request)
+#: Of how much of what was said, and of how many steps, a desk shows what came of it: the newest.
+REMARKS, DECIDED = 20, 20
+_OF_STEP = tuple(column.name for column in STEP.c)
 
 
 class LineIn(BaseModel):
@@ -119,21 +123,9 @@ def desk(db: Database, *, person_id: str, change_id: str, now: datetime, office_
     with db.reader() as connection:
         change = change_row(connection, change_id)
         person = office.person(connection, person_id)
-        query = (
-            select(ASSIGNMENT, STEP.c.stage, STEP.c.round, STEP.c.due_on, STEP.c.provisional, STEP.c.sheet_id)
-            .join(STEP, STEP.c.id == ASSIGNMENT.c.step_id)
-            .where(
-                and_(
-                    ASSIGNMENT.c.change_id == change["id"],
-                    ASSIGNMENT.c.person_id == person_id,
-                    ASSIGNMENT.c.state == "open",
-                    STEP.c.state == "open",
-                )
-            )
-            .order_by(STEP.c.due_on, ASSIGNMENT.c.opened_at)
-        )
         shared = office.shares_address(connection, person_id)
-        found = [_assignment(connection, change, row, now) for row in rows(connection, query)]
+        lies_open = rows(connection, _lies_open(), change_id=change["id"], person_id=person_id)
+        found = [_assignment(connection, change, row, now) for row in lies_open]
         for one in found:
             one["proof"] = asked_proof(one["stage"], one["proof"], office_proof, shared=shared)
         return {
@@ -154,6 +146,23 @@ def desk(db: Database, *, person_id: str, change_id: str, now: datetime, office_
         }
 
 
+@cache
+def _lies_open() -> Select[Any]:
+    return (
+        select(ASSIGNMENT, STEP.c.stage, STEP.c.round, STEP.c.due_on, STEP.c.provisional, STEP.c.sheet_id)
+        .join(STEP, STEP.c.id == ASSIGNMENT.c.step_id)
+        .where(
+            and_(
+                ASSIGNMENT.c.change_id == bindparam("change_id"),
+                ASSIGNMENT.c.person_id == bindparam("person_id"),
+                ASSIGNMENT.c.state == "open",
+                STEP.c.state == "open",
+            )
+        )
+        .order_by(STEP.c.due_on, ASSIGNMENT.c.opened_at)
+    )
+
+
 def _person_json(connection: Connection, person_id: str | None) -> dict[str, str] | None:
     if person_id is None:
         return None
@@ -165,8 +174,8 @@ def _assignment(connection: Connection, change: Row, row: Row, now: datetime) ->
     proposals = standing_proposals(connection, [a["id"] for a in members])
     returned = proposals_before_round(connection, [a["id"] for a in members], row["round"]) if row["round"] > 1 else {}
     bases = versions_by_id(connection, [a["base_version_id"] for a in members if a["base_version_id"]])
-    remarks = _remarks(connection, [a["id"] for a in members])
-    sheet = rows(connection, select(SHEET).where(SHEET.c.id == row["sheet_id"]))[0] if row["sheet_id"] else None
+    remarks = _remarks(connection, change["id"], [a["id"] for a in members])
+    sheet = rows(connection, _sheet(), id=row["sheet_id"])[0] if row["sheet_id"] else None
     verdicts = verdicts_of(row["stage"], drafted=is_drafted(connection, sheet))
     return {
         "id": row["id"],
@@ -180,7 +189,7 @@ def _assignment(connection: Connection, change: Row, row: Row, now: datetime) ->
         "provisional": row["provisional"],
         "verdicts": list(verdicts),
         "line_verdicts": list(LINE_VERDICTS.get(row["stage"], verdicts)),
-        "proof": _own_proof(connection, row),
+        "proof": _own_proof(connection, row["stage"], sheet),
         "department": "" if sheet is None else sheet["department_name"],
         "procedure": "" if sheet is None else sheet["procedure_key"],
         "others": _others(connection, row),
@@ -261,28 +270,11 @@ def fields_json(content: Mapping[str, Any] | None) -> dict[str, Any] | None:
     return {info.name: content.get(info.name) for info in FIELDS}
 
 
-def _remarks(connection: Connection, adjustment_ids: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
-    """What was said of each adjustment by now, oldest first."""
+def _remarks(connection: Connection, change_id: str, adjustment_ids: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+    """What was said of each adjustment last, at most `REMARKS`, oldest first; what was said before stands in the change."""
     found: dict[str, list[dict[str, Any]]] = {}
     for part in chunks(adjustment_ids):
-        query = (
-            select(
-                DECISION_LINE.c.adjustment_id, DECISION_LINE.c.remark, DECISION_LINE.c.verdict, DECISION.c.person_id,
-                office.PERSON.c.name, DECISION.c.at, DECISION.c.comment, STEP.c.stage,
-            )
-            .join(DECISION, DECISION.c.id == DECISION_LINE.c.decision_id)
-            .join(STEP, STEP.c.id == DECISION.c.step_id)
-            .join(office.PERSON, office.PERSON.c.id == DECISION.c.person_id)
-            .where(
-                and_(
-                    among(DECISION_LINE.c.adjustment_id, part),
-                    STEP.c.state != "open",
-                    or_(DECISION_LINE.c.remark != "", DECISION.c.comment != ""),
-                )
-            )
-            .order_by(DECISION.c.at)
-        )  # fmt: skip
-        for row in rows(connection, query):
+        for row in rows(connection, _last_remarks(), change_id=change_id, adjustment_ids=part):
             found.setdefault(row["adjustment_id"], []).append(
                 {
                     "person": {"id": row["person_id"], "name": row["name"]},
@@ -295,18 +287,43 @@ def _remarks(connection: Connection, adjustment_ids: Sequence[str]) -> dict[str,
     return found
 
 
-def decided_by(connection: Connection, change_id: str, person_id: str) -> list[dict[str, Any]]:
-    """What was decided on the steps a person was asked for, by whom and when, oldest first."""
-    query = (
-        select(DECISION.c.assignment_id, DECISION.c.verdict, DECISION.c.person_id, DECISION.c.at, office.PERSON.c.name)
-        .join(office.PERSON, office.PERSON.c.id == DECISION.c.person_id)
-        .join(ASSIGNMENT, ASSIGNMENT.c.step_id == DECISION.c.step_id)
+@cache
+def _last_remarks() -> Select[Any]:
+    """The newest remarks by adjustment; those of a step that is still open are nobody's business yet."""
+    newest = func.row_number().over(partition_by=DECISION_LINE.c.adjustment_id, order_by=DECISION.c.at.desc())
+    still_open = select(STEP.c.id).where(STEP.c.change_id == bindparam("change_id"), STEP.c.state == "open")
+    said = (
+        select(DECISION_LINE.c.adjustment_id, DECISION_LINE.c.decision_id, newest.label("newest"))
+        .join(DECISION, DECISION.c.id == DECISION_LINE.c.decision_id)
         .where(
-            and_(DECISION.c.change_id == change_id, ASSIGNMENT.c.person_id == person_id, DECISION.c.undone_at.is_(None))
+            among_named(DECISION_LINE.c.adjustment_id, "adjustment_ids"),
+            DECISION.c.step_id.not_in(still_open),
+            or_(DECISION_LINE.c.remark != "", DECISION.c.comment != ""),
         )
-        .distinct()
+        .subquery()
+    )
+    its_line = and_(
+        DECISION_LINE.c.decision_id == said.c.decision_id, DECISION_LINE.c.adjustment_id == said.c.adjustment_id
+    )
+    of_decision = (DECISION.c.person_id, DECISION.c.at, DECISION.c.comment)
+    of_line = (DECISION_LINE.c.adjustment_id, DECISION_LINE.c.remark, DECISION_LINE.c.verdict)
+    return (
+        select(*of_line, *of_decision, STEP.c.stage, office.PERSON.c.name)
+        .select_from(said)
+        .join(DECISION_LINE, its_line)
+        .join(DECISION, DECISION.c.id == said.c.decision_id)
+        .join(STEP, STEP.c.id == DECISION.c.step_id)
+        .join(office.PERSON, office.PERSON.c.id == DECISION.c.person_id)
+        .where(said.c.newest <= REMARKS)
         .order_by(DECISION.c.at)
     )
+
+
+def decided_by(connection: Connection, change_id: str, person_id: str) -> list[dict[str, Any]]:
+    """What was decided on the steps a person was asked for last, by whom and when, oldest first."""
+    given = {"change_id": change_id, "person_id": person_id}
+    steps = list(connection.execute(_last_asked(), given).scalars())
+    found = rows(connection, _decided_in(), step_ids=steps) if steps else []
     return [
         {
             "assignment": row["assignment_id"],
@@ -314,8 +331,26 @@ def decided_by(connection: Connection, change_id: str, person_id: str) -> list[d
             "by": {"id": row["person_id"], "name": row["name"]},
             "at": row["at"].isoformat(),
         }
-        for row in rows(connection, query)
+        for row in found
     ]
+
+
+@cache
+def _last_asked() -> Select[Any]:
+    its_own = and_(ASSIGNMENT.c.change_id == bindparam("change_id"), ASSIGNMENT.c.person_id == bindparam("person_id"))
+    newest = (ASSIGNMENT.c.closed_at.is_(None).desc(), ASSIGNMENT.c.closed_at.desc())
+    return select(ASSIGNMENT.c.step_id).where(its_own).order_by(*newest).limit(DECIDED)
+
+
+@cache
+def _decided_in() -> Select[Any]:
+    said = (DECISION.c.assignment_id, DECISION.c.verdict, DECISION.c.person_id, DECISION.c.at, office.PERSON.c.name)
+    return (
+        select(*said)
+        .join(office.PERSON, office.PERSON.c.id == DECISION.c.person_id)
+        .where(among_named(DECISION.c.step_id, "step_ids"), DECISION.c.undone_at.is_(None))
+        .order_by(DECISION.c.at)
+    )
 
 
 def _revision(step_id: str, members: Sequence[Row], proposals: Mapping[str, Row]) -> str:
@@ -360,7 +395,9 @@ def decide(
         case = Case(connection, change_id, now)
         earlier = rows(
             connection,
-            select(REQUEST).where(and_(REQUEST.c.id == submission.request_id, REQUEST.c.person_id == person_id)),
+            _request_made(),
+            id=submission.request_id,
+            person_id=person_id,
         )
         if earlier:
             if earlier[0]["body_hash"] != body_hash:
@@ -370,11 +407,14 @@ def decide(
         recorded = [hand.take(said) for said in submission.decisions]
         answer = {"recorded": recorded}
         try:
-            connection.execute(
-                insert(REQUEST).values(
-                    id=submission.request_id, person_id=person_id, body_hash=body_hash, answer=answer, at=now
-                )
-            )
+            made = {
+                "id": submission.request_id,
+                "person_id": person_id,
+                "body_hash": body_hash,
+                "answer": answer,
+                "at": now,
+            }
+            insert_all(connection, REQUEST, [made])
         except IntegrityError as error:  # the same request of the same person, just recorded in another change
             raise _reused() from error
         case.flush()
@@ -392,8 +432,41 @@ def decide(
         raise
 
 
+@cache
+def _request_made() -> Select[Any]:
+    return select(REQUEST).where(and_(REQUEST.c.id == bindparam("id"), REQUEST.c.person_id == bindparam("person_id")))
+
+
 def _reused() -> Conflict:
     return Conflict("request_reused", "同一请求编号已用于另一份内容，本次未记录。请刷新页面后重新提交。")
+
+
+@cache
+def _assigned() -> Select[Any]:
+    """An assignment with all that decides whether it may be decided: its person, step, and its sheet's procedure."""
+    person, contact = office.PERSON, office.CONTACT
+    of_person = (person.c.disabled_at, person.c.name, contact.c.shared)
+    of_step = (STEP.c[name].label(f"step_{name}") for name in _OF_STEP)
+    of_sheet = (SHEET.c.procedure_key, SHEET.c.procedure_no, SHEET.c.round.label("sheet_round"))
+    return (
+        select(ASSIGNMENT, *of_person, *of_step, *of_sheet)
+        .join(person, person.c.id == ASSIGNMENT.c.person_id)
+        .join(STEP, STEP.c.id == ASSIGNMENT.c.step_id)
+        .outerjoin(contact, and_(contact.c.person_id == person.c.id, contact.c.kind == "mail"))
+        .outerjoin(SHEET, SHEET.c.id == STEP.c.sheet_id)
+        .where(ASSIGNMENT.c.id == bindparam("id"))
+    )
+
+
+@cache
+def _sheet() -> Select[Any]:
+    return select(SHEET).where(SHEET.c.id == bindparam("id"))
+
+
+@cache
+def _standing_decisions() -> Select[Any]:
+    where = and_(DECISION.c.step_id == bindparam("step_id"), DECISION.c.undone_at.is_(None))
+    return select(DECISION).where(where).order_by(DECISION.c.at)
 
 
 class _Hand:
@@ -423,6 +496,9 @@ class _Hand:
         )
         self.office_proof = office_proof
         self.decided = False
+        #: The procedure of the sheet decided upon; none at the scope.
+        self.sheet: Row | None = None
+        self._rounds: dict[str, int] = {}
 
     def take(self, said: DecisionIn) -> dict[str, Any]:
         """Check and record one decision."""
@@ -432,7 +508,7 @@ class _Hand:
         self._check_taken_out(step, said, {a["id"] for a in members})
         if step["stage"] == "scope":
             said = _as_shown(said, members)
-        verdicts = accepted(step["stage"], drafted=self._drafted(step))
+        verdicts = accepted(step["stage"], drafted=is_drafted(self.connection, self.sheet))
         _check_verdicts(step["stage"], verdicts, said, {a["id"] for a in members})
         self._check_four_eyes(step, members, assignment["acting_for_id"])
         proposals = standing_proposals(self.connection, [a["id"] for a in members])
@@ -444,34 +520,23 @@ class _Hand:
         return {
             "assignment": assignment["id"],
             "verdict": said.verdict,
-            "person": _person_json(self.connection, self.person_id),
+            "person": {"id": self.person_id, "name": assignment["name"]},
             "acting_for": _person_json(self.connection, assignment["acting_for_id"]),
             "at": self.case.now.isoformat(),
         }
 
-    def _drafted(self, step: Row) -> bool:
-        if step["sheet_id"] is None:
-            return True
-        return is_drafted(
-            self.connection, rows(self.connection, select(SHEET).where(SHEET.c.id == step["sheet_id"]))[0]
-        )
-
     def _find(self, said: DecisionIn) -> tuple[Row, Row]:
-        person = office.PERSON.c
-        its_own = select(ASSIGNMENT, person.disabled_at).join(office.PERSON, person.id == ASSIGNMENT.c.person_id)
-        found = rows(self.connection, its_own.where(ASSIGNMENT.c.id == said.assignment))
+        found = rows(self.connection, _assigned(), id=said.assignment)
         if not found or found[0]["change_id"] != self.case.id or found[0]["person_id"] != self.person_id:
             raise BadInput("nothing_to_decide", "本次提交没有您可办理的待办，未作任何改动。")
         if found[0]["disabled_at"] is not None:
             raise Forbidden("not_your_seat", "您的账号已停用，本次提交未记录。请与统筹协调人联系。")
         assignment = found[0]
-        step = rows(self.connection, select(STEP).where(STEP.c.id == assignment["step_id"]))[0]
-        standing = rows(
-            self.connection,
-            select(DECISION)
-            .where(and_(DECISION.c.step_id == step["id"], DECISION.c.undone_at.is_(None)))
-            .order_by(DECISION.c.at),
-        )
+        step: Row = {name: assignment[f"step_{name}"] for name in _OF_STEP}
+        if step["sheet_id"] is not None:
+            self.sheet = assignment
+            self._rounds[step["sheet_id"]] = int(assignment["sheet_round"])
+        standing = rows(self.connection, _standing_decisions(), step_id=step["id"])
         mine = [row for row in standing if row["assignment_id"] == assignment["id"]]
         if mine:
             self._already(mine[0])
@@ -529,7 +594,7 @@ class _Hand:
         )
 
     def _one_is_enough(self, step: Row) -> bool:
-        rule = _stage_rule(self.connection, step)
+        rule = _stage_rule(self.connection, step["stage"], self.sheet)
         return rule is None or rule["rule"] == "any"
 
     def _check_taken_out(self, step: Row, said: DecisionIn, left: set[str]) -> None:
@@ -566,8 +631,9 @@ class _Hand:
 
     def _check_proof(self, assignment: Row, step: Row) -> None:
         """Whoever decides has shown who he is where the stage asks for it; from a shared address always."""
-        shared = office.shares_address(self.connection, self.person_id)
-        asked = asked_proof(step["stage"], _own_proof(self.connection, step), self.office_proof, shared=shared)
+        shared = bool(assignment["shared"])
+        own = _own_proof(self.connection, step["stage"], self.sheet)
+        asked = asked_proof(step["stage"], own, self.office_proof, shared=shared)
         if is_enough(asked, self.proof, shared=shared):
             return
         name = STAGE_NAMES[step["stage"]]
@@ -666,7 +732,7 @@ class _Hand:
                     "adjustment_id": row["id"],
                     "no": standing["no"] + 1,
                     "revision": revision,
-                    "round": self._round(row),
+                    "round": self._round(row["sheet_id"]),
                     "kind": "decline" if declined else "content",
                     "content": content,
                     "remark": line.remark or (said.comment if declined else ""),
@@ -681,13 +747,9 @@ class _Hand:
         if said.verdict == "save":
             self.case.log("暂存", who=self.person_id, via=self.via, about=said.assignment, count=len(values))
 
-    def _round(self, row: Row) -> int:
-        if not hasattr(self, "_rounds"):
-            self._rounds: dict[str, int] = {}
-        sheet_id = row["sheet_id"]
+    def _round(self, sheet_id: str) -> int:
         if sheet_id not in self._rounds:
-            query = select(SHEET.c.round).where(SHEET.c.id == sheet_id)
-            self._rounds[sheet_id] = int(self.connection.execute(query).scalar() or 1)
+            self._rounds[sheet_id] = int(rows(self.connection, _sheet(), id=sheet_id)[0]["round"])
         return self._rounds[sheet_id]
 
     def _record(self, assignment: Row, step: Row, said: DecisionIn, members: Sequence[Row]) -> None:
@@ -742,19 +804,18 @@ class _Hand:
         self.decided = True
 
 
-def _stage_rule(connection: Connection, step: Row) -> Row | None:
-    """The stage of a step in its sheet's procedure; None for the scope, which no procedure holds."""
-    if step["sheet_id"] is None:
+def _stage_rule(connection: Connection, stage: str, sheet: Row | None) -> Row | None:
+    """A stage in a sheet's procedure; None for the scope, which no procedure holds."""
+    if sheet is None:
         return None
-    sheet = rows(connection, select(SHEET).where(SHEET.c.id == step["sheet_id"]))[0]
     body = procedure_body(connection, sheet["procedure_key"], sheet["procedure_no"])
-    found: Row | None = next((stage for stage in body["stages"] if stage["code"] == step["stage"]), None)
+    found: Row | None = next((one for one in body["stages"] if one["code"] == stage), None)
     return found
 
 
-def _own_proof(connection: Connection, step: Row) -> str | None:
-    """The proof a step's procedure asks for; None where it leaves that to the office."""
-    rule = _stage_rule(connection, step)
+def _own_proof(connection: Connection, stage: str, sheet: Row | None) -> str | None:
+    """The proof a sheet's procedure asks for at a stage; None where it leaves that to the office."""
+    rule = _stage_rule(connection, stage, sheet)
     return None if rule is None else rule.get("proof")
 
 

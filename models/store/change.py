@@ -7,6 +7,7 @@ import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import cache
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -14,7 +15,9 @@ from sqlalchemy import (
     BindParameter,
     Connection,
     Date,
+    Select,
     Table,
+    Update,
     and_,
     bindparam,
     delete,
@@ -31,7 +34,7 @@ from models.domain.audit import AUDITED, BECAME, plain
 from models.domain.errors import Unknown
 from models.domain.seals import line_hash
 from models.store.sealing import Kept
-from models.store.sql import among, insert_all, table
+from models.store.sql import among, among_named, insert_all, table, update_by_id
 from models.store.turns import take_turn
 from models.tables import (
     Adjustment,
@@ -225,11 +228,11 @@ class Case:
             for entry in self._entries:
                 entry["prev_hash"] = self._prev
                 entry["hash"] = self._prev = line_hash(entry)
-            self.connection.execute(insert(LOG), self._entries)
+            insert_all(self.connection, LOG, self._entries)
             self._values["log_seq"] = self._seq
             self._entries = []
         if self._values:
-            self.connection.execute(update(CHANGE).where(CHANGE.c.id == self.id).values(**self._values))
+            update_by_id(self.connection, CHANGE, [self.id], self._values)
             self.row.update(self._values)
             self._values = {}
 
@@ -289,13 +292,17 @@ def adjustments_of_step(connection: Connection, step_id: str) -> list[Row]:
 
 def lines_of_step(connection: Connection, step_id: str) -> list[Row]:
     """The adjustments a step put before its people when it was opened, in their order there."""
-    query = (
+    return rows(connection, _lines_of_step(), step_id=step_id)
+
+
+@cache
+def _lines_of_step() -> Select[Any]:
+    return (
         select(ADJUSTMENT)
         .join(LINE, LINE.c.adjustment_id == ADJUSTMENT.c.id)
-        .where(LINE.c.step_id == step_id)
+        .where(LINE.c.step_id == bindparam("step_id"))
         .order_by(LINE.c.ord, ADJUSTMENT.c.ord)
     )
-    return rows(connection, query)
 
 
 def moving_sheets(connection: Connection, change_id: str) -> list[Row]:
@@ -342,8 +349,7 @@ class SheetRound:
 
 def sheet_round(connection: Connection, sheet: Row) -> SheetRound:
     """Everything a move of this sheet looks at."""
-    where = and_(STEP.c.sheet_id == sheet["id"], STEP.c.round == sheet["round"])
-    found = rows(connection, select(STEP).where(where).order_by(STEP.c.opened_at, STEP.c.id))
+    found = rows(connection, _steps_of_round(), sheet_id=sheet["id"], round=sheet["round"])
     ids = [step["id"] for step in found]
     return SheetRound(
         no=sheet["round"],
@@ -355,15 +361,25 @@ def sheet_round(connection: Connection, sheet: Row) -> SheetRound:
     )
 
 
+@cache
+def _steps_of_round() -> Select[Any]:
+    where = and_(STEP.c.sheet_id == bindparam("sheet_id"), STEP.c.round == bindparam("round"))
+    return select(STEP).where(where).order_by(STEP.c.opened_at, STEP.c.id)
+
+
 def _lines_of_sheet(connection: Connection, sheet_id: str) -> list[Row]:
     """As `adjustments`, each with `gone`: its item is no longer in the catalogue's tables."""
-    query = (
+    return rows(connection, _with_items(), sheet_id=sheet_id)
+
+
+@cache
+def _with_items() -> Select[Any]:
+    return (
         select(ADJUSTMENT, and_(ADJUSTMENT.c.item_id.is_not(None), ITEM.c.id.is_(None)).label("gone"))
         .outerjoin(ITEM, ITEM.c.id == ADJUSTMENT.c.item_id)
-        .where(ADJUSTMENT.c.sheet_id == sheet_id, ADJUSTMENT.c.state != "removed")
+        .where(ADJUSTMENT.c.sheet_id == bindparam("sheet_id"), ADJUSTMENT.c.state != "removed")
         .order_by(ADJUSTMENT.c.ord, ADJUSTMENT.c.id)
     )
-    return rows(connection, query)
 
 
 def sheets(connection: Connection, change_id: str) -> list[Row]:
@@ -381,24 +397,33 @@ def step_lines(connection: Connection, step_ids: Sequence[str]) -> dict[str, lis
     """What each step puts before its people, in order, by step id."""
     found: dict[str, list[Row]] = {step_id: [] for step_id in step_ids}
     for part in chunks(step_ids):
-        for row in rows(connection, select(LINE).where(among(LINE.c.step_id, part)).order_by(LINE.c.ord)):
+        for row in rows(connection, _shown(), step_ids=part):
             found[row["step_id"]].append(row)
     return found
+
+
+@cache
+def _shown() -> Select[Any]:
+    return select(LINE).where(among_named(LINE.c.step_id, "step_ids")).order_by(LINE.c.ord)
 
 
 def assignments(connection: Connection, step_ids: Sequence[str]) -> dict[str, list[Row]]:
     """The assignments of each step, by step id, each with the `name` of its person."""
     found: dict[str, list[Row]] = {step_id: [] for step_id in step_ids}
     for part in chunks(step_ids):
-        query = (
-            select(ASSIGNMENT, PERSON.c.name)
-            .join(PERSON, PERSON.c.id == ASSIGNMENT.c.person_id)
-            .where(among(ASSIGNMENT.c.step_id, part))
-            .order_by(ASSIGNMENT.c.opened_at, ASSIGNMENT.c.id)
-        )
-        for row in rows(connection, query):
+        for row in rows(connection, _asked(), step_ids=part):
             found[row["step_id"]].append(row)
     return found
+
+
+@cache
+def _asked() -> Select[Any]:
+    return (
+        select(ASSIGNMENT, PERSON.c.name)
+        .join(PERSON, PERSON.c.id == ASSIGNMENT.c.person_id)
+        .where(among_named(ASSIGNMENT.c.step_id, "step_ids"))
+        .order_by(ASSIGNMENT.c.opened_at, ASSIGNMENT.c.id)
+    )
 
 
 def assignments_of_leavers(connection: Connection, change_id: str, on: date) -> list[Row]:
@@ -435,19 +460,7 @@ def decisions(connection: Connection, step_ids: Sequence[str]) -> dict[str, list
     by_id: dict[str, Row] = {}
     of_line = ("adjustment_id", "line_verdict", "remark", "line_revision")
     for part in chunks(step_ids):
-        query = (
-            select(
-                DECISION,
-                DECISION_LINE.c.adjustment_id,
-                DECISION_LINE.c.verdict.label("line_verdict"),
-                DECISION_LINE.c.remark,
-                DECISION_LINE.c.revision.label("line_revision"),
-            )
-            .outerjoin(DECISION_LINE, DECISION_LINE.c.decision_id == DECISION.c.id)
-            .where(and_(among(DECISION.c.step_id, part), DECISION.c.undone_at.is_(None)))
-            .order_by(DECISION.c.at, DECISION.c.id)
-        )
-        for row in rows(connection, query):
+        for row in rows(connection, _decided(), step_ids=part):
             adjustment_id, verdict, remark, revision = (row.pop(name) for name in of_line)
             if row["id"] not in by_id:
                 by_id[row["id"]] = {**row, "lines": {}}
@@ -463,22 +476,41 @@ def decisions(connection: Connection, step_ids: Sequence[str]) -> dict[str, list
     return found
 
 
+@cache
+def _decided() -> Select[Any]:
+    return (
+        select(
+            DECISION,
+            DECISION_LINE.c.adjustment_id,
+            DECISION_LINE.c.verdict.label("line_verdict"),
+            DECISION_LINE.c.remark,
+            DECISION_LINE.c.revision.label("line_revision"),
+        )
+        .outerjoin(DECISION_LINE, DECISION_LINE.c.decision_id == DECISION.c.id)
+        .where(and_(among_named(DECISION.c.step_id, "step_ids"), DECISION.c.undone_at.is_(None)))
+        .order_by(DECISION.c.at, DECISION.c.id)
+    )
+
+
 def standing_proposals(connection: Connection, adjustment_ids: Sequence[str]) -> dict[str, Row]:
     """The latest proposal of each adjustment."""
     found: dict[str, Row] = {}
     for part in chunks(adjustment_ids):
-        newest = (
-            select(PROPOSAL.c.adjustment_id, func.max(PROPOSAL.c.no).label("no"))
-            .where(among(PROPOSAL.c.adjustment_id, part))
-            .group_by(PROPOSAL.c.adjustment_id)
-            .subquery()
-        )
-        query = select(PROPOSAL).join(
-            newest, and_(PROPOSAL.c.adjustment_id == newest.c.adjustment_id, PROPOSAL.c.no == newest.c.no)
-        )
-        for row in rows(connection, query):
+        for row in rows(connection, _newest_proposals(), adjustment_ids=part):
             found[row["adjustment_id"]] = row
     return found
+
+
+@cache
+def _newest_proposals() -> Select[Any]:
+    newest = (
+        select(PROPOSAL.c.adjustment_id, func.max(PROPOSAL.c.no).label("no"))
+        .where(among_named(PROPOSAL.c.adjustment_id, "adjustment_ids"))
+        .group_by(PROPOSAL.c.adjustment_id)
+        .subquery()
+    )
+    its_own = and_(PROPOSAL.c.adjustment_id == newest.c.adjustment_id, PROPOSAL.c.no == newest.c.no)
+    return select(PROPOSAL).join(newest, its_own)
 
 
 def approve_lines(case: Case, lines: Sequence[Row], effective_at: datetime) -> None:
@@ -498,20 +530,22 @@ def proposals_before_round(connection: Connection, adjustment_ids: Sequence[str]
     """The last submitted proposal of each adjustment from a round before this one: what was returned."""
     found: dict[str, Row] = {}
     for part in chunks(adjustment_ids):
-        newest = (
-            select(PROPOSAL.c.adjustment_id, func.max(PROPOSAL.c.no).label("no"))
-            .where(
-                and_(among(PROPOSAL.c.adjustment_id, part), PROPOSAL.c.round < round_no, PROPOSAL.c.submitted.is_(True))
-            )
-            .group_by(PROPOSAL.c.adjustment_id)
-            .subquery()
-        )
-        query = select(PROPOSAL).join(
-            newest, and_(PROPOSAL.c.adjustment_id == newest.c.adjustment_id, PROPOSAL.c.no == newest.c.no)
-        )
-        for row in rows(connection, query):
+        for row in rows(connection, _newest_before(), adjustment_ids=part, round=round_no):
             found[row["adjustment_id"]] = row
     return found
+
+
+@cache
+def _newest_before() -> Select[Any]:
+    before = and_(PROPOSAL.c.round < bindparam("round"), PROPOSAL.c.submitted.is_(True))
+    newest = (
+        select(PROPOSAL.c.adjustment_id, func.max(PROPOSAL.c.no).label("no"))
+        .where(among_named(PROPOSAL.c.adjustment_id, "adjustment_ids"), before)
+        .group_by(PROPOSAL.c.adjustment_id)
+        .subquery()
+    )
+    its_own = and_(PROPOSAL.c.adjustment_id == newest.c.adjustment_id, PROPOSAL.c.no == newest.c.no)
+    return select(PROPOSAL).join(newest, its_own)
 
 
 def drafters(connection: Connection, adjustment_ids: Sequence[str]) -> dict[str, set[str]]:
@@ -519,10 +553,7 @@ def drafters(connection: Connection, adjustment_ids: Sequence[str]) -> dict[str,
     found: dict[str, set[str]] = {}
     people: set[str] = set()
     for part in chunks(adjustment_ids):
-        query = select(PROPOSAL.c.adjustment_id, PROPOSAL.c.by_person_id).where(
-            and_(among(PROPOSAL.c.adjustment_id, part), PROPOSAL.c.by_person_id.is_not(None))
-        )
-        for adjustment_id, person_id in connection.execute(query.distinct()):
+        for adjustment_id, person_id in connection.execute(_writers(), {"adjustment_ids": part}):
             found.setdefault(adjustment_id, set()).add(person_id)
             people.add(person_id)
     for person_id, others in _mailbox_mates(connection, people).items():
@@ -532,20 +563,30 @@ def drafters(connection: Connection, adjustment_ids: Sequence[str]) -> dict[str,
     return found
 
 
+@cache
+def _writers() -> Select[Any]:
+    wrote = and_(among_named(PROPOSAL.c.adjustment_id, "adjustment_ids"), PROPOSAL.c.by_person_id.is_not(None))
+    return select(PROPOSAL.c.adjustment_id, PROPOSAL.c.by_person_id).where(wrote).distinct()
+
+
 def _mailbox_mates(connection: Connection, people: Collection[str]) -> dict[str, set[str]]:
     """Who reads the shared mailbox of each of these people; nobody where it is his own."""
     if not people:
         return {}
-    mine, theirs = CONTACT.alias(), CONTACT.alias()
-    query = (
-        select(mine.c.person_id, theirs.c.person_id)
-        .join(theirs, and_(func.lower(theirs.c.address) == func.lower(mine.c.address), theirs.c.shared))
-        .where(and_(mine.c.shared, among(mine.c.person_id, sorted(people))))
-    )
     found: dict[str, set[str]] = {}
-    for person_id, other in connection.execute(query):
+    for person_id, other in connection.execute(_mates(), {"people": sorted(people)}):
         found.setdefault(person_id, set()).add(other)
     return found
+
+
+@cache
+def _mates() -> Select[Any]:
+    mine, theirs = CONTACT.alias(), CONTACT.alias()
+    return (
+        select(mine.c.person_id, theirs.c.person_id)
+        .join(theirs, and_(func.lower(theirs.c.address) == func.lower(mine.c.address), theirs.c.shared))
+        .where(and_(mine.c.shared, among_named(mine.c.person_id, "people")))
+    )
 
 
 def insert_rows(connection: Connection, target: Any, values: Sequence[Row]) -> None:
@@ -585,8 +626,7 @@ def set_assignments(case: Case, ids: Sequence[str], **values: Any) -> None:
 
 def _set(case: Case, target: Table, ids: Sequence[str], **values: Any) -> None:
     for part in chunks(ids):
-        where = target.c.id == part[0] if len(part) == 1 else among(target.c.id, part)
-        case.connection.execute(update(target).where(where).values(**values))
+        update_by_id(case.connection, target, part, values)
     case.became(target.name, ids, **values)
 
 
@@ -600,9 +640,13 @@ def close_assignments(case: Case, asked: Sequence[Row], state: str) -> list[str]
 def drop_rungs(connection: Connection, step_ids: Sequence[str]) -> None:
     """No rung fires after a decision."""
     for part in chunks(step_ids):
-        connection.execute(
-            update(RUNG).where(and_(among(RUNG.c.step_id, part), RUNG.c.fired_at.is_(None))).values(dropped=True)
-        )
+        connection.execute(_dropping(), {"step_ids": part})
+
+
+@cache
+def _dropping() -> Update:
+    where = and_(among_named(RUNG.c.step_id, "step_ids"), RUNG.c.fired_at.is_(None))
+    return update(RUNG).where(where).values(dropped=True)
 
 
 def due_rungs(connection: Connection, change_id: str, now: datetime) -> list[Row]:

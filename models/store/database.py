@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+from pydantic_core import from_json, to_json
 from sqlalchemy import Connection, Engine, create_engine, event, inspect
 from sqlalchemy.exc import DataError, DBAPIError, DisconnectionError, OperationalError
 from sqlalchemy.pool import StaticPool
@@ -42,8 +43,13 @@ class Database:
             Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
             options = {"connect_args": {"check_same_thread": False, "timeout": 30}, "pool_size": 20, "max_overflow": 40}
         else:
+            # All questions are short ones of a few shapes: compiling them costs more than asking, and so does planning anew.
             options = {"pool_size": 10, "max_overflow": 30}
-        self.engine: Engine = create_engine(url, **options)
+            options |= {"connect_args": {"options": "-c jit=off -c plan_cache_mode=force_generic_plan"}}
+        if not self.memory:
+            # What one transaction has read into a connection's memory, and prepared there, serves the next.
+            options |= {"pool_use_lifo": True}
+        self.engine: Engine = create_engine(url, json_serializer=_as_json, json_deserializer=from_json, **options)
         if self.sqlite:
             event.listen(self.engine, "connect", _prepare_sqlite)
         else:
@@ -126,6 +132,10 @@ def _refusing() -> Iterator[None]:
         yield
     except DataError as error:
         raise BadInput("field_invalid", "提交的内容含有不能保存的字符或者数字，未作任何改动。") from error
+
+
+def _as_json(value: Any) -> str:
+    return to_json(value).decode()
 
 
 def _prepare_sqlite(connection: Any, record: Any) -> None:

@@ -5,10 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import ColumnElement, Connection, Engine, and_, delete, func, insert, or_, select
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    Date,
+    Engine,
+    Select,
+    and_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+)
 
 from models.domain.calendar import WorkCalendar
 from models.domain.errors import Unknown
@@ -26,6 +41,8 @@ WORKDAY = table(Workday)
 
 #: The fact that names the edition of the work calendar; new with each change of its days.
 EDITION = "workdays"
+#: The day a question is about, given each time it is asked.
+_ON: BindParameter[date] = bindparam("on", type_=Date())
 _CALENDARS: WeakKeyDictionary[Engine, tuple[str, WorkCalendar]] = WeakKeyDictionary()
 
 
@@ -108,16 +125,25 @@ def sharers(connection: Connection, person_id: str) -> list[str]:
 
 def shares_address(connection: Connection, person_id: str) -> bool:
     """Whether a person's address is marked as shared."""
-    query = select(CONTACT.c.shared).where(and_(CONTACT.c.person_id == person_id, CONTACT.c.kind == "mail"))
-    return bool(connection.execute(query).scalar())
+    return bool(connection.execute(_shares(), {"person_id": person_id}).scalar())
+
+
+@cache
+def _shares() -> Select[Any]:
+    return select(CONTACT.c.shared).where(and_(CONTACT.c.person_id == bindparam("person_id"), CONTACT.c.kind == "mail"))
 
 
 def name_of(connection: Connection, person_id: str) -> str:
     """The name of a person by id. Raises Unknown person_unknown."""
-    name = connection.execute(select(PERSON.c.name).where(PERSON.c.id == person_id)).scalar()
+    name = connection.execute(_name(), {"person_id": person_id}).scalar()
     if name is None:
         raise Unknown("person_unknown", f"没有“{person_id}”，请改用编号或者邮箱。", name=person_id)
     return str(name)
+
+
+@cache
+def _name() -> Select[Any]:
+    return select(PERSON.c.name).where(PERSON.c.id == bindparam("person_id"))
 
 
 def is_here(connection: Connection, person_id: str, on: date) -> bool:
@@ -128,7 +154,7 @@ def is_here(connection: Connection, person_id: str, on: date) -> bool:
     return connection.execute(query.where(or_(~posts.exists(), held.exists()))).first() is not None
 
 
-def _held_on(on: date) -> ColumnElement[bool]:
+def _held_on(on: date | BindParameter[date]) -> ColumnElement[bool]:
     """A post held on a day, by a person who has not been disabled."""
     return and_(POST.c.from_on <= on, or_(POST.c.to_on.is_(None), POST.c.to_on >= on), PERSON.c.disabled_at.is_(None))
 
@@ -137,20 +163,28 @@ def eligible(
     connection: Connection, *, role: str, on: date, department_id: str | None = None, office: str | None = None
 ) -> list[EligibleRow]:
     """Who holds a role on a day, of one department or of the departments with one office; ordered by person."""
+    query = _eligible(department_id is not None, office is not None)
+    given = {"role": role, "on": on, "department": department_id, "office": office}
+    found: dict[str, EligibleRow] = {}
+    for person_id, name, superior in connection.execute(query, {k: v for k, v in given.items() if v is not None}):
+        found.setdefault(person_id, EligibleRow(person_id, name, superior))
+    return list(found.values())
+
+
+@cache
+def _eligible(of_department: bool, of_office: bool) -> Select[Any]:
     query = (
         select(PERSON.c.id, PERSON.c.name, POST.c.superior_person_id)
         .join(POST, POST.c.person_id == PERSON.c.id)
-        .where(and_(POST.c.role == role, _held_on(on)))
+        .where(and_(POST.c.role == bindparam("role"), _held_on(_ON)))
         .order_by(PERSON.c.id, POST.c.from_on)
     )
-    if department_id is not None:
-        query = query.where(POST.c.department_id == department_id)
-    if office is not None:
-        query = query.join(DEPARTMENT, DEPARTMENT.c.id == POST.c.department_id).where(DEPARTMENT.c.office == office)
-    found: dict[str, EligibleRow] = {}
-    for person_id, name, superior in connection.execute(query):
-        found.setdefault(person_id, EligibleRow(person_id, name, superior))
-    return list(found.values())
+    if of_department:
+        query = query.where(POST.c.department_id == bindparam("department"))
+    if of_office:
+        query = query.join(DEPARTMENT, DEPARTMENT.c.id == POST.c.department_id)
+        query = query.where(DEPARTMENT.c.office == bindparam("office"))
+    return query
 
 
 def coordinators(connection: Connection, on: date) -> list[EligibleRow]:
@@ -171,19 +205,23 @@ def superior_of(connection: Connection, person_id: str, on: date) -> str | None:
 
 def substitutes_on(connection: Connection, on: date) -> dict[str, str]:
     """Who stands in on a day, by the person stood in for; of several the one who began last."""
-    query = (
+    return {str(person): str(by) for person, by in connection.execute(_substitutes(), {"on": on})}
+
+
+@cache
+def _substitutes() -> Select[Any]:
+    return (
         select(SUBSTITUTE.c.person_id, SUBSTITUTE.c.by_person_id)
         .join(PERSON, PERSON.c.id == SUBSTITUTE.c.by_person_id)
         .where(
             and_(
-                SUBSTITUTE.c.from_on <= on,
-                or_(SUBSTITUTE.c.to_on.is_(None), SUBSTITUTE.c.to_on >= on),
+                SUBSTITUTE.c.from_on <= _ON,
+                or_(SUBSTITUTE.c.to_on.is_(None), SUBSTITUTE.c.to_on >= _ON),
                 PERSON.c.disabled_at.is_(None),
             )
         )
         .order_by(SUBSTITUTE.c.from_on)
     )
-    return {str(person): str(by) for person, by in connection.execute(query)}
 
 
 def people(connection: Connection) -> list[dict[str, Any]]:
@@ -296,12 +334,16 @@ def is_sample(connection: Connection) -> bool:
 
 def name_and_address(connection: Connection, person_id: str) -> tuple[str, str | None]:
     """The name and the mail address of a person by id. Raises Unknown person_unknown."""
-    query = (
-        select(PERSON.c.name, CONTACT.c.address)
-        .outerjoin(CONTACT, and_(CONTACT.c.person_id == PERSON.c.id, CONTACT.c.kind == "mail"))
-        .where(PERSON.c.id == person_id)
-    )
-    found = connection.execute(query).first()
+    found = connection.execute(_name_and_address(), {"person_id": person_id}).first()
     if found is None:
         raise Unknown("person_unknown", f"没有“{person_id}”，请改用编号或者邮箱。", name=person_id)
     return str(found[0]), found[1]
+
+
+@cache
+def _name_and_address() -> Select[Any]:
+    return (
+        select(PERSON.c.name, CONTACT.c.address)
+        .outerjoin(CONTACT, and_(CONTACT.c.person_id == PERSON.c.id, CONTACT.c.kind == "mail"))
+        .where(PERSON.c.id == bindparam("person_id"))
+    )

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, func, insert, literal, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, Update, and_, bindparam, func, or_, select, update
 
 from models.domain.errors import Conflict
-from models.store.change import ASSIGNMENT, Row, rows
+from models.store.change import ASSIGNMENT, Row, chunks, rows
 from models.store.database import Database
-from models.store.sql import among, table
+from models.store.sql import among_named, insert_all, table
 from models.tables import Change, Contact, Link, Notice, Person, Post, new_id
 
 NOTICE, LINK, CONTACT, PERSON, CHANGE = table(Notice), table(Link), table(Contact), table(Person), table(Change)
@@ -71,7 +72,7 @@ def enqueue(
     moments = _moments(connection, fresh, now, collect_minutes)
     values = [_queued(notice, at, now) for notice, at in zip(fresh, moments, strict=True)]
     handed = [] if hand_over is None else _handed(connection, values, now, hand_over)
-    connection.execute(insert(NOTICE), values)
+    insert_all(connection, NOTICE, values)
     return Enqueued(len(values), handed)
 
 
@@ -150,17 +151,24 @@ def _ways(
     connection: Connection, people: Collection[str], change_id: str, key_id: str, now: datetime
 ) -> dict[str, Row]:
     """How to reach people about a change: `address`, `reply_to` and `link`, by person."""
-    query = _with_ways(select(PERSON.c.id.label("person")), literal(change_id), now)
-    # Whoever makes the links of several people locks them in one order.
-    found = rows(connection, query.where(among(PERSON.c.id, sorted(people))).order_by(PERSON.c.id))
-    return {row["person"]: _way(connection, row, row["person"], change_id, key_id, now) for row in found}
+    given = {"people": sorted(people), "change_id": change_id, **_moment(now)}
+    found = rows(connection, _ways_of_people(), **given)
+    unlinked = [row["person"] for row in found if row["link_id"] is None]
+    links = _new_links(connection, unlinked, change_id, key_id, now) if unlinked else {}
+    return {row["person"]: _way(row, links.get(row["person"])) for row in found}
 
 
-def _with_ways(query: Select[Any], change_id: ColumnElement[Any], now: datetime) -> Select[Any]:
+@cache
+def _ways_of_people() -> Select[Any]:
+    query = _with_ways(select(PERSON.c.id.label("person")), bindparam("change_id"))
+    return query.where(among_named(PERSON.c.id, "people")).order_by(PERSON.c.id)
+
+
+def _with_ways(query: Select[Any], change_id: ColumnElement[Any]) -> Select[Any]:
     """A question about persons, with how each is reached about a change: what `_way` takes out of its rows."""
     reply = CONTACT.alias()
     link = (LINK.c[name].label(f"link_{name}") for name in _OF_LINK)
-    its_link = and_(LINK.c.person_id == PERSON.c.id, LINK.c.change_id == change_id, _alive(now))
+    its_link = and_(LINK.c.person_id == PERSON.c.id, LINK.c.change_id == change_id, _alive())
     return (
         query.add_columns(PERSON.c.disabled_at, CONTACT.c.address, reply.c.address.label("reply_to"), *link)
         .outerjoin(CONTACT, and_(CONTACT.c.person_id == PERSON.c.id, CONTACT.c.kind == "mail"))
@@ -170,13 +178,9 @@ def _with_ways(query: Select[Any], change_id: ColumnElement[Any], now: datetime)
     )
 
 
-def _way(connection: Connection, row: Row, person_id: str, change_id: str | None, key_id: str, now: datetime) -> Row:
-    """`address` (none of a person who has been disabled), `reply_to` and `link`; a new link where there is none."""
-    link: Row | None = {name: row[f"link_{name}"] for name in _OF_LINK}
-    if link is not None and link["id"] is None:
-        link = None
-        if change_id is not None:
-            link = live_link(connection, person_id=person_id, change_id=change_id, key_id=key_id, now=now)
+def _way(row: Row, new_link: Row | None) -> Row:
+    """`address` (none of a person who has been disabled), `reply_to` and `link`: the new one where there was none."""
+    link = new_link if row["link_id"] is None else {name: row[f"link_{name}"] for name in _OF_LINK}
     address = row["address"] if row["disabled_at"] is None else None
     return {"address": address, "reply_to": row["reply_to"], "link": link}
 
@@ -186,20 +190,25 @@ def _last_told(connection: Connection, notices: Iterable[Row]) -> dict[tuple[str
     people = sorted({str(notice["person_id"]) for notice in notices})
     found: dict[tuple[str, str | None], datetime] = {}
     for change_id in sorted({str(notice["change_id"]) for notice in notices if notice.get("change_id")}):
-        query = (
-            select(NOTICE.c.person_id, func.max(func.coalesce(NOTICE.c.sent_at, NOTICE.c.next_at)))
-            .where(
-                and_(
-                    among(NOTICE.c.person_id, people),
-                    NOTICE.c.change_id == change_id,
-                    NOTICE.c.state.not_in(["cancelled", "held", "undeliverable"]),
-                    NOTICE.c.kind != "code",
-                )
-            )
-            .group_by(NOTICE.c.person_id)
-        )
-        found.update({(str(person), change_id): last for person, last in connection.execute(query)})
+        told = connection.execute(_told(), {"people": people, "change_id": change_id})
+        found.update({(str(person), change_id): last for person, last in told})
     return found
+
+
+@cache
+def _told() -> Select[Any]:
+    return (
+        select(NOTICE.c.person_id, func.max(func.coalesce(NOTICE.c.sent_at, NOTICE.c.next_at)))
+        .where(
+            and_(
+                among_named(NOTICE.c.person_id, "people"),
+                NOTICE.c.change_id == bindparam("change_id"),
+                NOTICE.c.state.not_in(["cancelled", "held", "undeliverable"]),
+                NOTICE.c.kind != "code",
+            )
+        )
+        .group_by(NOTICE.c.person_id)
+    )
 
 
 def _leaves_at(last: datetime | None, now: datetime, minutes: float) -> datetime:
@@ -212,36 +221,68 @@ def _leaves_at(last: datetime | None, now: datetime, minutes: float) -> datetime
 
 def cancel(connection: Connection, *, step_ids: Sequence[str]) -> None:
     """What waits to be sent about these steps is no longer needed."""
-    for start in range(0, len(step_ids), 500):
-        connection.execute(
-            update(NOTICE)
-            .where(and_(NOTICE.c.step_id.in_(step_ids[start : start + 500]), NOTICE.c.state.in_(["queued", "held"])))
-            .values(state="cancelled")
-        )
+    for part in chunks(step_ids):
+        connection.execute(_cancelling(), {"step_ids": part})
+
+
+@cache
+def _cancelling() -> Update:
+    waiting = and_(among_named(NOTICE.c.step_id, "step_ids"), NOTICE.c.state.in_(["queued", "held"]))
+    return update(NOTICE).where(waiting).values(state="cancelled")
 
 
 def live_link(connection: Connection, *, person_id: str, change_id: str, key_id: str, now: datetime) -> Row:
     """The one live link of a person to a change's desk; a new one only when the old one is dead."""
-    its_own = and_(LINK.c.person_id == person_id, LINK.c.change_id == change_id)
-    alive = select(LINK).where(its_own, _alive(now))
-    found = rows(connection, alive)
-    if not found:
-        # Two deliverers may need a person's first link at the same moment: one makes it, the other finds it.
-        connection.execute(select(PERSON.c.id).where(PERSON.c.id == person_id).with_for_update(key_share=True))
-        found = rows(connection, alive)
-    if found:
-        return found[0]
+    found = rows(connection, _alive_of_people(), people=[person_id], change_id=change_id, **_moment(now))
+    return found[0] if found else _new_links(connection, [person_id], change_id, key_id, now)[person_id]
+
+
+def _new_links(
+    connection: Connection, people: Sequence[str], change_id: str, key_id: str, now: datetime
+) -> dict[str, Row]:
+    """A link to a change's desk for each of these people who had none alive, in the order of their ids."""
+    given = {"people": sorted(set(people)), "change_id": change_id}
+    # Two deliverers may need a person's first link at the same moment: one makes it, the other finds it. Whoever makes
+    # those of several people locks them in one order.
+    connection.execute(_locked_people(), {"people": given["people"]})
+    found = {row["person_id"]: row for row in rows(connection, _alive_of_people(), **given, **_moment(now))}
+    missing = [person_id for person_id in given["people"] if person_id not in found]
+    if missing:
+        connection.execute(_revoking(), {"people": missing, "of_change": change_id, "now": now})
+        expires = now + timedelta(days=366 * LINK_YEARS)
+        made = [_link_values(person_id, "desk", change_id, key_id, now, expires) for person_id in missing]
+        insert_all(connection, LINK, made)
+        found |= {row["person_id"]: row for row in made}
+    return found
+
+
+@cache
+def _alive_of_people() -> Select[Any]:
+    its_own = and_(among_named(LINK.c.person_id, "people"), LINK.c.change_id == bindparam("change_id"))
+    return select(LINK).where(its_own, _alive()).order_by(LINK.c.created_at.desc(), LINK.c.id)
+
+
+@cache
+def _locked_people() -> Select[Any]:
+    query = select(PERSON.c.id).where(among_named(PERSON.c.id, "people")).order_by(PERSON.c.id)
+    return query.with_for_update(key_share=True)
+
+
+@cache
+def _revoking() -> Update:
+    its_own = and_(among_named(LINK.c.person_id, "people"), LINK.c.change_id == bindparam("of_change"))
     dead = and_(its_own, LINK.c.purpose == "desk", LINK.c.revoked_at.is_(None))
-    connection.execute(update(LINK).where(dead).values(revoked_at=now))
-    expires = now + timedelta(days=366 * LINK_YEARS)
-    return new_link(
-        connection, person_id=person_id, purpose="desk", change_id=change_id, key_id=key_id, now=now, expires=expires
-    )
+    return update(LINK).where(dead).values(revoked_at=bindparam("now", type_=LINK.c.revoked_at.type))
 
 
-def _alive(now: datetime) -> ColumnElement[bool]:
-    """A link to a desk that still opens it."""
-    since = now - timedelta(days=LINK_DAYS)
+def _moment(now: datetime) -> Row:
+    """What `_alive` asks for."""
+    return {"now": now, "since": now - timedelta(days=LINK_DAYS)}
+
+
+def _alive() -> ColumnElement[bool]:
+    """A link to a desk that still opens it, at the moment given with the question."""
+    since, now = (bindparam(name, type_=LINK.c.created_at.type) for name in ("since", "now"))
     sent = NOTICE.alias()
     carried = select(sent.c.id).where(
         sent.c.person_id == LINK.c.person_id,
@@ -268,7 +309,15 @@ def new_link(
     expires: datetime,
 ) -> Row:
     """A new link row; its token is computed from it and a secret outside the database."""
-    row: Row = {
+    row = _link_values(person_id, purpose, change_id, key_id, now, expires)
+    insert_all(connection, LINK, [row])
+    return row
+
+
+def _link_values(
+    person_id: str, purpose: str, change_id: str | None, key_id: str, now: datetime, expires: datetime
+) -> Row:
+    return {
         "id": new_id("lnk"),
         "person_id": person_id,
         "purpose": purpose,
@@ -280,8 +329,6 @@ def new_link(
         "revoked_at": None,
         "spent_at": None,
     }
-    connection.execute(insert(LINK).values(**row))
-    return row
 
 
 def link_row(connection: Connection, link_id: str) -> Row | None:
@@ -347,10 +394,9 @@ class SqlOutbox:
         query = _with_ways(
             select(*columns).select_from(NOTICE).join(PERSON, PERSON.c.id == NOTICE.c.person_id),
             NOTICE.c.change_id,
-            now,
         )
         query = query.where(_is_due(now, lease_seconds)).order_by(NOTICE.c.next_at, NOTICE.c.created_at).limit(limit)
-        return rows(connection, query.with_for_update(skip_locked=True, of=NOTICE))
+        return rows(connection, query.with_for_update(skip_locked=True, of=NOTICE), **_moment(now))
 
     def _claim(self, connection: Connection, now: datetime, limit: int, lease_seconds: float) -> list[Any]:
         claimed: list[Any] = []
@@ -364,7 +410,10 @@ class SqlOutbox:
             person_id, change_id = notice["person_id"], notice["change_id"]
             # What is its own (a sign-in, a code) is no link to a desk.
             own = notice["link_id"] if change_id is None or notice["kind"] == "code" else None
-            way = _way(connection, row, person_id, change_id, self.key_id, now)
+            link = None
+            if row["link_id"] is None and change_id is not None:
+                link = live_link(connection, person_id=person_id, change_id=change_id, key_id=self.key_id, now=now)
+            way = _way(row, link)
             link_id = own or (None if way["link"] is None else way["link"]["id"])
             repeat = notice["repeat"] + (1 if notice["state"] == "sending" else 0)
             marks.append({"notice": notice["id"], "again": repeat, "link": link_id})

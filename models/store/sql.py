@@ -4,9 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Connection, Dialect, String, Table, bindparam, insert
+from sqlalchemy import (
+    BindParameter,
+    Boolean,
+    ColumnElement,
+    Connection,
+    Dialect,
+    Insert,
+    String,
+    Table,
+    Update,
+    bindparam,
+    insert,
+    update,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import GenericFunction
@@ -33,22 +47,25 @@ class _Texts(TypeDecorator[Any]):
         return list(value) if dialect.name == "postgresql" else json.dumps(list(value))
 
 
-class _listed(GenericFunction[Any]):
-    """The texts of one parameter as rows."""
+class _among(GenericFunction[Any]):
+    """Whether a column is one of the texts of one parameter."""
 
-    type = String()
+    type = Boolean()
     inherit_cache = True
-    name = "listed"
+    name = "among"
 
 
-@compiles(_listed, "sqlite")
-def _listed_sqlite(element: Any, compiler: Any, **named: Any) -> str:
-    return f"(select value from json_each({compiler.process(element.clauses, **named)}))"
+@compiles(_among, "sqlite")
+def _among_sqlite(element: Any, compiler: Any, **named: Any) -> str:
+    column, texts = (compiler.process(clause, **named) for clause in element.clauses)
+    return f"{column} in (select value from json_each({texts}))"
 
 
-@compiles(_listed, "postgresql")
-def _listed_postgresql(element: Any, compiler: Any, **named: Any) -> str:
-    return f"(select unnest({compiler.process(element.clauses, **named)}))"
+@compiles(_among, "postgresql")
+def _among_postgresql(element: Any, compiler: Any, **named: Any) -> str:
+    # No `in (select unnest(…))`: on tables just filled PostgreSQL compares every row with every text.
+    column, texts = (compiler.process(clause, **named) for clause in element.clauses)
+    return f"{column} = any ({texts})"
 
 
 #: From so many rows on PostgreSQL takes a set faster as one COPY.
@@ -60,7 +77,7 @@ def insert_all(connection: Connection, target: Table, values: Sequence[Mapping[s
     if not values:
         return
     if connection.dialect.name != "postgresql" or len(values) < _COPY_FROM:
-        connection.execute(insert(target), list(values))
+        connection.execute(_insert(target), list(values))
         return
     fixed = {
         column.name: column.default.arg
@@ -87,5 +104,33 @@ def insert_all(connection: Connection, target: Table, values: Sequence[Mapping[s
 
 def among(column: ColumnElement[Any], values: Sequence[str]) -> ColumnElement[bool]:
     """`column in (…)` with one parameter for any number of texts: one statement, cached, however long the list."""
-    texts = bindparam(None, list(values), type_=_Texts(), unique=True)
-    return cast("ColumnElement[bool]", column.op("in", is_comparison=True)(_listed(texts)))
+    return _in(column, bindparam(None, list(values), type_=_Texts(), unique=True))
+
+
+def among_named(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
+    """The same for a question that is written once: the texts are given under this name each time it is asked."""
+    return _in(column, bindparam(name, type_=_Texts()))
+
+
+def _in(column: ColumnElement[Any], texts: BindParameter[Any]) -> ColumnElement[bool]:
+    return cast("ColumnElement[bool]", _among(column, texts))
+
+
+@cache
+def _insert(target: Table) -> Insert:
+    return insert(target)
+
+
+@cache
+def _update(target: Table, names: tuple[str, ...], several: bool) -> Update:
+    where = among_named(target.c.id, "of_ids") if several else target.c.id == bindparam("of_id")
+    return (
+        update(target).where(where).values({name: bindparam(f"to_{name}", type_=target.c[name].type) for name in names})
+    )
+
+
+def update_by_id(connection: Connection, target: Table, ids: Sequence[str], values: Mapping[str, Any]) -> None:
+    """Give the rows with these ids the same values."""
+    given = {f"to_{name}": value for name, value in values.items()}
+    which: dict[str, Any] = {"of_id": ids[0]} if len(ids) == 1 else {"of_ids": list(ids)}
+    connection.execute(_update(target, tuple(values), len(ids) != 1), {**which, **given})

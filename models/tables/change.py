@@ -185,6 +185,7 @@ class Proposal(SQLModel, table=True):
     """One edition of an adjustment's content; never edited."""
 
     __tablename__ = "proposal"
+    __table_args__ = (Index("ix_proposal_writer", "adjustment_id", "by_person_id"),)
     adjustment_id: str = Field(foreign_key="adjustment.id", primary_key=True)
     no: int = Field(primary_key=True)
     revision: str
