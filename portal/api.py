@@ -105,6 +105,13 @@ def start(
     return JSONResponse(answer, status_code=200 if made.existing else 201)
 
 
+@router.post("/changes/preview")
+def preview(request: Request, body: StartRequest, person: Annotated[str, Depends(may_start)]) -> dict[str, Any]:
+    """What a change would concern, as `change preview --json`; nothing is registered and nobody is told."""
+    portal = portal_of(request)
+    return starting.preview(portal.db, trigger=body.trigger, params=body.params, now=portal.now()).as_json()
+
+
 @router.get("/changes/{change_id}")
 def change(request: Request, change_id: str, person: Annotated[str, Depends(may_read)]) -> dict[str, Any]:
     """One change with everything in it."""

@@ -74,6 +74,11 @@ def test_by_the_interface_rows_are_taken_out_in_the_same_words_and_nothing_is_de
     body = {"trigger": "law_change", "params": {**CHANGE, "take_out": [{"item": "itm-2", "reason": "另行办理"}]}}
     answer = office.client.post("/api/v1/changes", json=body, headers={"Authorization": f"Bearer {token}"})
     assert answer.status_code in (201, 202), answer.text
+    shown = office.client.post(
+        "/api/v1/changes/preview", json=body, headers={"Authorization": f"Bearer {token}"}
+    ).json()
+    assert (shown["count"], len(shown["left"]), shown["counts"]["roads"]["short"]) == (5, 4, 2)
+    assert [row["item"] for row in shown["rows"] if row["taken_out"]] == ["itm-2"]
     office.story.change_id = answer.json()["id"]
     office.story.wake()
     assert set(states(office).values()) == {"proposed"}
