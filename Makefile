@@ -14,8 +14,12 @@ $(VENV)/.installed: lock.txt pyproject.toml
 run: $(VENV)/.installed
 	$(BIN)/shixiang up
 
+# What needs no server runs two at a time, file by file; whole systems and races follow one by one.
+SYSTEMS := tests/faults tests/flows tests/upgrade tests/whole
+
 test: $(VENV)/.installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(SYSTEMS:%=--ignore=%)
+	$(BIN)/python -m pytest $(SYSTEMS)
 
 unit: $(VENV)/.installed
 	$(BIN)/python -m pytest tests/unit
