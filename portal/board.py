@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from urllib.parse import quote
 
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 
-from models.actions import steering, views
+from models.actions import law_table, steering, views
 from models.domain.errors import BadInput, Refusal
 from models.store.office import PersonRow
 from models.words import N_
@@ -81,6 +82,21 @@ def change(request: Request, change_id: str, done: str = "") -> Response:
     """One change: where each sheet stands, whom it waits for, what happened."""
     who = coordinator(request)
     return change_view(request, who, change_id, done=done)
+
+
+@router.api_route("/changes/{change_id}/table", methods=["GET", "HEAD"])
+def table(request: Request, change_id: str, whole: str = "") -> Response:
+    """The articles of a law change side by side as a Word document; with `whole` unchanged articles stand in it too."""
+    coordinator(request)
+    portal = portal_of(request)
+    now = portal.now()
+    made = law_table.table_of_change(portal.db, change_id=change_id, whole=bool(whole), now=now)
+    name = quote(law_table.file_name(made), safe="")
+    return Response(
+        law_table.as_document(made, now=now),
+        media_type=law_table.MEDIA_TYPE,
+        headers={"Content-Disposition": f"attachment; filename=\"table.docx\"; filename*=UTF-8''{name}"},
+    )
 
 
 def change_view(

@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from deployments.cli.common import nothing_loaded, readable, say, say_json, settings, warn, writable
+from deployments.cli.common import (
+    Out,
+    Whole,
+    nothing_loaded,
+    readable,
+    say,
+    say_json,
+    settings,
+    warn,
+    writable,
+    write_document,
+)
 
 if TYPE_CHECKING:
     from models.store.database import Database
@@ -30,6 +41,7 @@ def register(app: typer.Typer) -> None:
         ("start", start),
         ("show", show),
         ("list", list_changes),
+        ("table", table),
         ("withdraw", withdraw),
     ):
         part.command(name)(command)
@@ -158,6 +170,25 @@ def show(change_id: Id, as_json: Json = False) -> None:
             people = "、".join(wait["person"]["name"] for wait in step["waits_for"]) or "—"
             name = sheet.get("department", {}).get("name") or ""
             say(f"  {name} {step['stage_name']} 第 {step['round']} 轮 {step['state']} 时限 {step['due']} 等待 {people}")
+
+
+def table(change_id: Id, out: Out, whole: Whole = False) -> None:
+    """立改废释变更的修改前后对照表，逐条列明涉及事项（Word 文档）。A law change side by side with its items, as Word.
+
+    \b
+    例 Example: shixiang change table 2026-0015 --out 对照表.docx
+    """
+    from models import clock
+    from models.actions.law_table import as_document, table_of_change
+
+    db = readable() or nothing_loaded()
+    now = clock.now()
+    try:
+        made = table_of_change(db, change_id=change_id, whole=whole, now=now)
+    finally:
+        db.close()
+    write_document(out, as_document(made, now=now))
+    say(f"已写入 {out}：列出条文 {len(made.rows)} 条，未列入 {made.left_out} 条。")
 
 
 def list_changes(

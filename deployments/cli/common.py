@@ -8,14 +8,18 @@ import re
 import sys
 import traceback
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NoReturn
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
+import typer
 from typer.exceptions import Abort, TyperException
 
 if TYPE_CHECKING:
     from models.settings import Settings
     from models.store.database import Database
 
+Out = Annotated[Path, typer.Option("--out", metavar="FILE", help="写入哪个文件，例如 对照表.docx；已有的会被替换")]
+Whole = Annotated[bool, typer.Option("--whole", help="未修改的条文也列入")]
 REFUSED = 2
 #: What typer says of a command that was mistyped, and what we say. It does not look for translations itself.
 _MISUSES = (
@@ -90,6 +94,17 @@ def say(text: str = "") -> None:
 def warn(text: str) -> None:
     """One sentence on stderr."""
     print(text, file=sys.stderr)
+
+
+def write_document(path: Path, content: bytes) -> None:
+    """Write a file. Raises Unusable file_unwritable."""
+    from models.domain.errors import Unusable
+
+    try:
+        path.write_bytes(content)
+    except OSError as error:
+        message = f"文件 {path} 不能写入：{error.strerror}。请换一个位置，或者先关闭正在打开它的程序。"
+        raise Unusable("file_unwritable", message, file=str(path)) from error
 
 
 def say_json(value: Any) -> None:

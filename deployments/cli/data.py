@@ -12,7 +12,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from deployments.cli.common import nothing_loaded, readable, say, say_json, settings, warn, writable
+from deployments.cli.common import (
+    Out,
+    Whole,
+    nothing_loaded,
+    readable,
+    say,
+    say_json,
+    settings,
+    warn,
+    writable,
+    write_document,
+)
 
 if TYPE_CHECKING:
     from models.domain.law_text import Article
@@ -36,7 +47,7 @@ def register(app: typer.Typer) -> None:
     app.command("load")(load)
     for group, text, commands in (
         ("law", "法规库：导入、列表、引用、对照、影响。", (("import", law_import), ("list", law_list), ("cite", law_cite),
-                                          ("diff", law_diff), ("witness", law_witness), ("impact", law_impact),
+                                          ("diff", law_diff), ("table", law_table), ("witness", law_witness), ("impact", law_impact),
                                           ("rules", law_rules), ("switch", law_switch))),
         ("items", "事项目录：列表、检查。", (("list", items_list), ("check", items_check))),
         ("people", "人员。", (("list", people_list),)),
@@ -234,6 +245,27 @@ def law_diff(
         say(f"{before} → {after}  {_CHANGES[row['change']]}{kind}{mark}")
 
 
+def law_table(
+    old: Annotated[str, typer.Argument(metavar="OLD", help="旧文本：Markdown 文件，或者 法规名称@文本日期")],
+    new: Annotated[str, typer.Argument(metavar="NEW", help="新文本，写法相同")],
+    out: Out,
+    whole: Whole = False,
+) -> None:
+    """两次文本的修改前后对照表（Word 文档）。Two texts of a law side by side, as a Word document.
+
+    \b
+    例 Example: shixiang law table 保守国家秘密法@2010-04-29 保守国家秘密法@2024-02-27 --out 对照表.docx
+    """
+    from models import clock
+    from models.actions.law_table import as_document, table_of_texts
+
+    (_, old_on, before), (title, new_on, after) = _named_text(old), _named_text(new)
+    now = clock.now()
+    table = table_of_texts(title, before, after, old_on=old_on, new_on=new_on, whole=whole, now=now)
+    write_document(out, as_document(table, now=now))
+    say(f"已写入 {out}：列出条文 {len(table.rows)} 条，未列入 {table.left_out} 条。")
+
+
 def law_witness(
     decision: Annotated[str, typer.Argument(metavar="DECISION", help="修改决定的文本文件；- 表示标准输入")],
     old: Annotated[str, typer.Argument(metavar="OLD", help="旧文本：Markdown 文件，或者 法规名称@文本日期")],
@@ -263,6 +295,12 @@ def law_witness(
 
 def _text_of(named: str) -> Sequence[Article]:
     """The articles of a Markdown file or of a text of the library (TITLE@DATE)."""
+    return _named_text(named)[2]
+
+
+def _named_text(named: str) -> tuple[str, date | None, Sequence[Article]]:
+    """Title, date and articles of a Markdown file or of a text of the library (TITLE@DATE)."""
+    from models.actions.impact import known_edition, known_law
     from models.store import laws
 
     title, at, day = named.rpartition("@")
@@ -270,22 +308,15 @@ def _text_of(named: str) -> Sequence[Article]:
         db = readable() or nothing_loaded()
         try:
             with db.reader() as connection:
-                return laws.articles(connection, *_edition(connection, title, day))
+                law, edition = known_law(connection, title), _day(day)
+                known_edition(connection, law, edition)
+                return law.title, edition, laws.articles(connection, law.id, edition)
         finally:
             db.close()
     from models.domain.law_text import read_law
 
-    return read_law(_decoded(named), Path(named).name).articles
-
-
-def _edition(connection: Any, title: str, day: str) -> tuple[str, date]:
-    """The id of a law and the date of one of its texts. Raises Unknown law_unknown or law_version_unknown."""
-    from models.actions.impact import known_edition, known_law
-
-    law = known_law(connection, title)
-    edition = _day(day)
-    known_edition(connection, law, edition)
-    return law.id, edition
+    read = read_law(_decoded(named), Path(named).name)
+    return read.title, read.edition_on, read.articles
 
 
 def _day(text: str) -> date:

@@ -18,6 +18,8 @@ LARGEST = 2**53
 #: Ends a line or a header, moves a terminal's cursor, or turns the direction of what follows.
 _UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]+")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
+#: What no XML document holds: halves of characters and the two that are none.
+_NO_XML = re.compile(r"[\ud800-\udfff\ufffe\uffff]")
 _MARKS = re.compile(r"([\\`*_\[\]()!|#~$])")
 #: What a reader of markdown makes a link of by itself; a word joiner inside shows nothing and breaks it.
 _LINK = re.compile(r"(?i)(?=://)|(?<=www)(?=\.)|(?=@)")
@@ -50,6 +52,11 @@ def check_storable(value: Any) -> None:
 def one_line(text: object) -> str:
     """A text that begins no new line, header or log entry, and turns no direction."""
     return _UNSEEN.sub(" ", str(text)).strip()
+
+
+def printable(text: object) -> str:
+    """A text on one line of a document: what XML cannot hold, or turns the direction, is a blank; the rest stays."""
+    return _NO_XML.sub("\ufffd", _UNSEEN.sub(" ", str(text)))
 
 
 def md(text: object) -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import re
 from typing import Any
 
 import pytest
+from docx import Document
 
+from models.actions.law_table import MEDIA_TYPE
 from models.actions.rules import switch_rule
 from models.actions.tokens import issue
 from models.store.change import adjustments
@@ -160,3 +163,18 @@ def test_the_desk_of_a_change_without_a_law_has_no_articles_to_show(office: Offi
         assert page.status_code == 200
         assert "所引条文的变动" not in page.text
         office.story.says(person, verdict)
+
+
+def test_the_coordinator_downloads_the_table_of_articles_from_the_page_of_the_change(office: Office) -> None:
+    start(office)
+    path = f"/changes/{office.story.change_id}/table"
+    assert office.client.get(path, follow_redirects=False).status_code in (303, 401)
+    office.sign_in()
+    assert f'href="{path}"' in office.client.get(path.removesuffix("/table")).text
+    answer = office.client.get(path)
+    assert answer.status_code == 200 and answer.headers["content-type"] == MEDIA_TYPE
+    assert answer.headers["content-disposition"].startswith("attachment; filename=\"table.docx\"; filename*=UTF-8''%E7")
+    rows = [[cell.text for cell in row.cells] for row in Document(io.BytesIO(answer.content)).tables[0].rows]
+    assert [row[4:] for row in rows if row[1].startswith("第七条")] == [["流动摊贩经营许可", "取消（待确认）"]]
+    assert len(Document(io.BytesIO(office.client.get(path + "?whole=1").content)).tables[0].rows) == len(rows) + 1
+    assert office.client.get("/changes/2026-9999/table").status_code == 404

@@ -9,10 +9,12 @@ import pytest
 from sqlalchemy import select, update
 
 from models.actions.audit import verify
+from models.actions.law_table import as_document, table_of_change
 from models.actions.rules import rules, switch_rule
 from models.actions.starting import preview, register
 from models.actions.steering import take_out
 from models.domain.errors import BadInput, Conflict, Forbidden
+from models.domain.law_table import LawTable
 from models.store import catalogue, laws, touched
 from models.store.change import adjustments, change_row, decisions, rows, sheets, steps
 from models.store.database import Database
@@ -401,3 +403,54 @@ def test_the_same_key_without_rows_taken_out_is_the_same_request_as_before_there
     assert (again.id, again.existing) == (first.id, True)
     with db.reader() as connection:
         assert "take_out" not in change_row(connection, first.id)["params"]
+
+
+def test_the_table_of_articles_names_the_items_and_what_became_of_them(db: Database, office: Office) -> None:
+    story = started(db)
+    before = table_of_change(db, change_id=story.change_id, now=story.now)
+    assert said_of(before)["集体用餐统计报送"] == [("整部法规", "不作调整（待确认）")]
+    story.says("p-zhou", "confirm")
+    finish(story)
+    table = table_of_change(db, change_id=story.change_id, now=story.now)
+    assert {name: outcome for name, [(_, outcome), *_] in said_of(table).items()} == {
+        name: "不作调整" if name in LEFT else "取消（已发布）" if name == "流动摊贩经营许可" else "依据变更（已发布）"
+        for name, *_ in CITED
+    }
+    assert {name: [place for place, _ in said] for name, said in said_of(table).items()} == {
+        "中央厨房设立审批": ["第二条→第二条", "第三条→第五条"],
+        "大型活动供餐报告": ["第五条→第八条"],
+        "集体用餐配送报告": ["第六条→第六条", "第五条→第八条"],
+        "餐厨废弃物收运核准": ["第六条→第六条"],
+        "集体用餐统计报送": ["整部法规"],
+        "早餐车占道手续": ["第四条→第四条"],
+        "中央厨房备案": ["第二条→第二条"],
+        "集体用餐名录登记": ["第九十九条（旧文本中没有）"],
+        "流动摊贩经营许可": ["第七条→—"],
+    }
+    assert table.left_out == 1 and as_document(table, now=story.now) == as_document(table, now=story.now)
+
+
+def said_of(table: LawTable) -> dict[str, list[tuple[str, str]]]:
+    """By item the articles it stands beside, and what becomes of it."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for row in table.rows:
+        numbers = "→".join("—" if side is None else side.number for side in (row.old, row.new))
+        for one in row.concerned:
+            found.setdefault(one.item, []).append((numbers, one.outcome))
+    for cited, one in table.beside:
+        found.setdefault(one.item, []).append((cited, one.outcome))
+    return found
+
+
+def test_of_a_repealed_law_the_table_has_the_articles_that_are_cited(db: Database, office: Office) -> None:
+    story = started(db, to_version=None)
+    table = table_of_change(db, change_id=story.change_id, now=story.now)
+    assert {row.word for row in table.rows} == {"废止"} and all(row.new is None for row in table.rows)
+    assert [row.old.number for row in table.rows if row.old] == [
+        "第二条",
+        "第三条",
+        "第四条",
+        "第五条",
+        "第六条",
+        "第七条",
+    ]

@@ -170,10 +170,11 @@ def test_help_and_short_reads_import_nothing_that_takes_long(loaded: Path, words
 
 @pytest.mark.parametrize(
     "words",
-    [["load"], ["law", "import"], ["law", "list"], ["law", "cite"], ["law", "diff"], ["law", "witness"],
+    [["load"], ["law", "import"], ["law", "list"], ["law", "cite"], ["law", "diff"], ["law", "table"], ["law", "witness"],
      ["law", "impact"], ["law", "rules"], ["law", "switch"],
      ["items", "list"], ["items", "check"], ["people", "list"], ["calendar", "due"], ["calendar", "load"],
-     ["change", "preview"], ["change", "start"], ["change", "show"], ["change", "list"], ["change", "withdraw"], ["up"]],
+     ["change", "preview"], ["change", "start"], ["change", "show"], ["change", "list"], ["change", "table"],
+     ["change", "withdraw"], ["up"]],
     ids=" ".join,
 )  # fmt: skip
 def test_every_command_has_a_help_with_an_example(home: Path, words: list[str]) -> None:
@@ -320,6 +321,41 @@ def test_two_texts_of_a_law_are_compared_article_by_article(loaded: Path) -> Non
     assert any("审查同意" in old for old, _ in rows[1]["words"])
     files = sorted((loaded.parent / "files").rglob("*.md"))[:2]
     assert answer(loaded, "law", "diff", *map(str, files)) == rows
+
+
+def test_two_texts_are_written_side_by_side_as_a_word_document(loaded: Path) -> None:
+    from docx import Document
+
+    texts = ("社会团体登记管理条例@1998-10-25", "社会团体登记管理条例@2016-02-06")
+    out = loaded.parent / "对照表.docx"
+    done = shixiang(loaded, "law", "table", *texts, "--out", str(out))
+    assert (done.returncode, done.stdout) == (0, f"已写入 {out}：列出条文 1 条，未列入 1 条。\n"), done.stderr
+    rows = [[cell.text for cell in row.cells] for row in Document(str(out)).tables[0].rows]
+    assert [(row[0], row[1][:3], row[2][:3], row[3]) for row in rows[1:]] == [
+        ("1", "第三条", "第三条", "修改：不再审批")
+    ]
+    files = sorted(map(str, (loaded.parent / "files").rglob("*.md")))[:2]
+    assert shixiang(loaded, "law", "table", *files, "--out", str(out), "--whole").returncode == 0
+    assert len(Document(str(out)).tables[0].rows) == 3
+    lost = shixiang(loaded, "law", "table", *texts, "--out", str(loaded.parent / "nowhere" / "t.docx"))
+    assert lost.returncode == 2 and "不能写入" in lost.stderr
+    assert shixiang(loaded, "law", "table", "没有的法@1998-10-25", texts[1], "--out", str(out)).returncode == 2
+
+
+def test_a_law_change_is_written_side_by_side_with_its_items(loaded: Path) -> None:
+    from docx import Document
+
+    params = loaded.parent / "law.json"
+    params.write_text(json.dumps(LAW_CHANGE), encoding="utf-8")
+    made = answer(loaded, "change", "start", "law_change", "--params", str(params), "--by", "周敏")
+    out = loaded.parent / "变更.docx"
+    done = shixiang(loaded, "change", "table", made["number"], "--out", str(out))
+    assert done.returncode == 0, done.stderr
+    document = Document(str(out))
+    assert document.tables[0].rows[0].cells[4].text == "涉及事项"
+    assert f"变更编号：{made['number']}" in document.sections[0].header.paragraphs[0].text
+    unknown = shixiang(loaded, "change", "table", "2026-9999", "--out", str(out))
+    assert unknown.returncode == 2 and "没有编号" in unknown.stderr
 
 
 def test_a_decision_is_weighed_against_the_comparison(loaded: Path) -> None:
