@@ -27,7 +27,7 @@ from models.words import N_, _, _n, _p
 from notifications.links import check_token, read_token
 from portal.fields import bases_of, basis_texts
 from portal.link import open_link
-from portal.pages import desk_path, render, sides, told
+from portal.pages import desk_path, law_pair, render, sides, told
 from portal.proof import keep_browser, mail_sign_in, proof_json, prove, send_code, shown_proof, ways
 from portal.state import (
     Portal,
@@ -464,7 +464,7 @@ def _line(
         "type_name": ITEM_TYPES.get(str((proposed or before or {}).get("type")), ""),
         "differences": differences,
         "since_returned": None if returned is None else _rows(returned, proposed, departments),
-        "law": [_pair(pair) for pair in beside],
+        "law": [law_pair(pair) for pair in beside],
         "fields": [
             {
                 "info": FIELD_BY_NAME[name],
@@ -483,14 +483,6 @@ def _rows(before: Any, after: Any, departments: Mapping[str, str]) -> list[dict[
         old, new = sides(difference.before_text, difference.after_text)
         found.append({"label": difference.label, "old": old, "new": new, "field": difference.field})
     return found
-
-
-def _pair(pair: Mapping[str, Any]) -> dict[str, Any]:
-    new = pair["new"]
-    old_text, new_text = sides(pair["old"]["text"], "" if new is None else new["text"])
-    if new is None:
-        old_text, new_text = sides(pair["old"]["text"], pair["old"]["text"])[0], sides("", "")[1]
-    return {**pair, "old_text": old_text, "new_text": new_text}
 
 
 def _sorts(assignment: Mapping[str, Any]) -> list[tuple[str, int]]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse
@@ -42,6 +43,27 @@ def sides(before: str, after: str) -> tuple[Markup, Markup]:
         else:
             new.append(Markup("<ins>{}</ins>").format(safe))
     return Markup("").join(old), Markup("").join(new)
+
+
+def law_pair(pair: Mapping[str, Any]) -> dict[str, Any]:
+    """An article in two texts (`old`, `new`: one may be None) with the differences of both marked."""
+    old, new = pair["old"], pair["new"]
+    before, after = ("" if old is None else old["text"]), ("" if new is None else new["text"])
+    if old is None or new is None:  # nothing to compare with: the words as they stand
+        old_text, new_text = _lines(before), _lines(after)
+    else:
+        old_text, new_text = sides(before, after)
+    return {**pair, "old_text": old_text, "new_text": new_text}
+
+
+def law_address(title: str, edition: date | str | None = None, no: int | None = None, sub: int | None = None) -> str:
+    """The address of a law, of one of its dated texts, or of an article in it."""
+    parts = [quote("".join(title.split()), safe="")]  # a title is found without its white space too
+    if edition is not None:
+        parts.append(str(edition))
+        if no:
+            parts.append(f"{no}-{sub}" if sub else str(no))
+    return "/laws/" + "/".join(parts)
 
 
 def _lines(text: str) -> Markup:
@@ -136,6 +158,7 @@ def _environment() -> Environment:
         sides=sides,
         basis_text=basis_text,
         full_day=full_day,
+        law_address=law_address,
         plain=plain,
         told=told,
         button=button,

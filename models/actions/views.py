@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
+from models.actions.articles import places
 from models.actions.comparing import compared
 from models.actions.notices import at_text, day_text
 from models.domain.calendar import WorkCalendar
@@ -17,6 +18,7 @@ from models.domain.content import FIELDS, ITEM_TYPES
 from models.domain.deadlines import SHANGHAI
 from models.domain.differences import FieldDifference, basis_text, field_differences, field_text
 from models.domain.errors import Unknown
+from models.domain.law_reach import articles_touched
 from models.domain.outside import md, one_line
 from models.domain.vocabulary import OUTCOME_NAMES, STAGE_NAMES, VERDICT_RECORD
 from models.store import catalogue, laws, office, views
@@ -298,7 +300,7 @@ def change_page(db: Database, *, change_id: str, now: datetime) -> dict[str, Any
         "stuck": [sheet for sheet in held.sheets.get(row["id"], []) if sheet["stuck"]],
         "matrix": _matrix(held, row, clock, lines, stages), "waits": waits, "lines": active,
         "removable": [line for line in active if line["state"] not in FINISHED],
-        "publications": [_publication(p) for p in published], "people": people,
+        "publications": [_publication(p) for p in published], "people": people, "articles": articles_touched(active),
         "log": [_timeline(held, entry, now) for entry in reversed(log)], "log_total": row["log_seq"],
     }  # fmt: skip
 
@@ -512,12 +514,13 @@ def item_page(db: Database, *, code: str, on: date | None = None, now: datetime)
         versions = views.versions_of(connection, row["item_id"])
         departments = {key: value.short for key, value in office.departments(connection).items()}
         pending = views.pending_changes(connection, row["item_id"])
-    content = row["content"]
+        content = row["content"]
+        cited = places(connection, content.get("bases") or (), today=on or now.astimezone(SHANGHAI).date())
     history = [_history(versions, number, departments) for number in range(len(versions))]
     department = departments.get(row["department_id"] or "", row["department_text"])
     return {
         "version": row, "department": department, "type_name": ITEM_TYPES.get(row["type"], row["type"]),
-        "sections": [_section(n, title, names, content, departments) for n, (title, names) in enumerate(GUIDE_ORDER, 1)],
+        "sections": [_section(n, title, names, content, departments, cited) for n, (title, names) in enumerate(GUIDE_ORDER, 1)],
         "extra": sorted((content.get("extra") or {}).items()), "versions": history, "pending": pending,
         "current": row["valid_to"] is None and row["state"] != "cancelled", "on": on,
         "valid_from": row["valid_from"].astimezone(SHANGHAI).date(),
@@ -526,12 +529,18 @@ def item_page(db: Database, *, code: str, on: date | None = None, now: datetime)
 
 
 def _section(
-    number: int, title: str, names: Sequence[str], content: Mapping[str, Any], departments: Mapping[str, str]
+    number: int,
+    title: str,
+    names: Sequence[str],
+    content: Mapping[str, Any],
+    departments: Mapping[str, str],
+    cited: Sequence[Mapping[str, Any] | None],
 ) -> dict[str, Any]:
     if names == ("bases",):
         bases = content.get("bases") or ()
         return {"no": number, "title": title, "bases": [
-            {"text": basis_text({**basis, "quoted": None}), "quoted": basis.get("quoted")} for basis in bases]}  # fmt: skip
+            {"text": basis_text({**basis, "quoted": None}), "quoted": basis.get("quoted"), "place": place}
+            for basis, place in zip(bases, cited, strict=True)]}  # fmt: skip
     values = [(_LABELS[name], field_text(name, content, departments)) for name in names]
     return {"no": number, "title": title, "bases": None, "pairs": [pair for pair in values if pair[1]] if len(names) > 1 else [],
             "text": values[0][1] if len(names) == 1 else ""}  # fmt: skip

@@ -173,6 +173,33 @@ def earlier_of(articles: Sequence[Mapping[str, Any]], before: Sequence[Mapping[s
     return found[:_SHOWN_EARLIER]
 
 
+def articles_touched(lines: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The cited articles of some adjustments (`id`, `hint`), each once, in the order of their new places: what the hints keep
+    of them (old and new number, change, kind, rule, words), `title`, `from` and `to` of the law, and `lines`, the adjustments.
+    """
+    found: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for line in lines:
+        hint = line["hint"]
+        for detail in hint.get("articles") or ():
+            if not detail["old_article"] or detail["law"] != hint["law"]:
+                continue
+            names = ("old_article", "old_sub", "new_article", "new_sub", "change", "kind", "rule")
+            key = (hint["title"], hint["from"], hint["to"], *(detail[name] for name in names))
+            held = found.setdefault(
+                key, {**detail, "title": hint["title"], "from": hint["from"], "to": hint["to"], "lines": []}
+            )
+            if line["id"] not in held["lines"]:
+                held["lines"].append(line["id"])
+    return sorted(found.values(), key=_new_place)
+
+
+def _new_place(detail: Mapping[str, Any]) -> tuple[int, ...]:
+    """Where an article stands now; one that was removed stands where it stood."""
+    old = (detail["old_article"], detail["old_sub"] or 0)
+    new = (detail["new_article"], detail["new_sub"] or 0) if detail["new_article"] else old
+    return (*new, *old)
+
+
 def _row_of(version: Version, judged: Sequence[_Judged], filler: _Filler) -> ReachRow:
     filled = filler.fill(version.content, judged)
     cancelled = any(one.row.outcome == "cancel" for one in judged) and not filled.remains

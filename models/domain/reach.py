@@ -21,6 +21,7 @@ CHANGE_WORDS = {
     "moved": "移条",
     "moved_and_amended": "移条并修改",
     "removed": "删除",
+    "added": "新增条文",
     "repealed": "废止",
 }
 

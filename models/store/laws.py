@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Literal
@@ -11,7 +11,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, and_, delete, func, insert, or_, select
 
 from models.domain.law_text import Article, LawText, canonical_title, shelf
-from models.store.sql import insert_all, table
+from models.store.sql import among, insert_all, table
 from models.store.turns import take_turn
 from models.tables import Article as ArticleTable
 from models.tables import Law, LawComparison, LawVersion, new_id
@@ -87,6 +87,43 @@ def named_after(connection: Connection, canonical: str) -> list[LawRow]:
         and_(LAW.c.canonical.contains(canonical, autoescape=True), LAW.c.canonical != canonical)
     )
     return [LawRow(*row) for row in connection.execute(query.order_by(LAW.c.canonical))]
+
+
+@dataclass(frozen=True)
+class TextOf:
+    """A dated text, the law it is of, and since when it is in force."""
+
+    law_id: str
+    title: str
+    edition_on: date
+    effective_on: date | None
+
+
+def dated_texts(connection: Connection, canonicals: Iterable[str]) -> dict[str, list[TextOf]]:
+    """The dated texts of some laws by canonical title, oldest first; a law the library does not have is left out."""
+    query = (
+        select(LAW.c.canonical, LAW.c.id, LAW.c.title, LAW_VERSION.c.edition_on, LAW_VERSION.c.effective_on)
+        .join(LAW_VERSION, LAW_VERSION.c.law_id == LAW.c.id)
+        .where(among(LAW.c.canonical, sorted(set(canonicals))))
+        .order_by(LAW.c.canonical, LAW_VERSION.c.edition_on)
+    )
+    found: dict[str, list[TextOf]] = {}
+    for canonical, *text in connection.execute(query):
+        found.setdefault(canonical, []).append(TextOf(*text))
+    return found
+
+
+def which_stand(connection: Connection, asked: Iterable[tuple[str, date, int, int]]) -> set[tuple[str, date, int, int]]:
+    """Of articles by law, text, number and sub-number those that the library has."""
+    a = ARTICLE.c
+    found: set[tuple[str, date, int, int]] = set()
+    by_text: dict[tuple[str, date], set[int]] = {}
+    for law_id, edition, no, _ in asked:
+        by_text.setdefault((law_id, edition), set()).add(no)
+    for (law_id, edition), numbers in by_text.items():
+        here = and_(a.law_id == law_id, a.edition_on == edition, a.no.in_(sorted(numbers)))
+        found.update((law_id, edition, no, sub) for no, sub in connection.execute(select(a.no, a.sub).where(here)))
+    return found
 
 
 @dataclass(frozen=True)

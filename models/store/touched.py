@@ -87,7 +87,8 @@ def left_before(connection: Connection, item_ids: Sequence[str]) -> dict[str, li
 
 def history_of_article(connection: Connection, canonical: str, article: int, sub: int = 0) -> list[Row]:
     """The adjustments that rest on an article by its old or its new number, the newest change first: change, item, what was
-    proposed and what became of it; `left` tells who decided that no adjustment was needed, and why.
+    proposed and what became of it; `left` tells who decided that no adjustment was needed, and why. The number may be another
+    article in another text of the law: `params` names the texts of the change.
     """
     here = or_(
         and_(TOUCHED.c.article == article, TOUCHED.c.sub == sub),
@@ -97,7 +98,7 @@ def history_of_article(connection: Connection, canonical: str, article: int, sub
         _adjusted(
             ADJUSTMENT.c.code, ADJUSTMENT.c.name, ADJUSTMENT.c.outcomes, ADJUSTMENT.c.state, ADJUSTMENT.c.road,
             ADJUSTMENT.c.reason, ADJUSTMENT.c.effective_at, TOUCHED.c.change, TOUCHED.c.kind, TOUCHED.c.rule,
-            CHANGE.c.created_at,
+            CHANGE.c.created_at, CHANGE.c.params, CHANGE.c.state.label("change_state"),
         )
         .where(TOUCHED.c.canonical == canonical, here)
         .order_by(CHANGE.c.created_at.desc(), ADJUSTMENT.c.ord, TOUCHED.c.no)

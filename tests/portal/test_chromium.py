@@ -27,7 +27,8 @@ from notifications.deliverer import Claimed
 from notifications.links import load_secrets, make_token
 from portal.app import create_app
 from portal.language import with_language
-from tests.factories import small_office
+from portal.pages import law_address
+from tests.factories import LAW, OLD, small_office
 from tests.portal.test_desk import LAW_CHANGE
 from tests.stories.driver import Story
 from tests.system import until
@@ -186,8 +187,25 @@ def pages(site: Site, page: Page) -> list[str]:
     page.get_by_role("button", name="登录").click()
     change = f"/changes/{site.story.change_id}"
     paths = ["/board", change, "/start", "/start/law_change", "/start/agency_request", "/items", "/i/990100342001",
-             "/laws", "/mailbox", "/nothing"]  # fmt: skip
+             "/laws", law_address(LAW), law_address(LAW, OLD, 3), "/mailbox", "/nothing"]  # fmt: skip
     return [desk, *(site.address + path for path in paths)]
+
+
+def test_an_article_is_read_and_followed_into_the_next_text_without_javascript(chromium: Browser, site: Site) -> None:
+    options: dict[str, Any] = {"java_script_enabled": False, "viewport": {"width": 320, "height": 640}}
+    with quiet(chromium, site, **options) as context:
+        page = context.new_page()
+        page.goto(f"{site.address}/laws")
+        page.get_by_role("link", name=LAW).click()
+        page.get_by_label("库中的文本").get_by_role("link").click()
+        page.get_by_role("link", name="第三条").first.click()
+        assert page.locator("h1").inner_text() == f"《{LAW}》第三条"
+        page.get_by_role("link", name="新文本").click()
+        assert "在上一文本" in page.locator("main").inner_text()
+    with quiet(chromium, site, viewport={"width": 320, "height": 640}) as context:
+        page = context.new_page()
+        page.goto(site.address + law_address(LAW, OLD, 3))
+        assert page.get_by_text("前后文本").count() == 1
 
 
 def test_no_page_scrolls_sideways_on_a_narrow_screen(chromium: Browser, site: Site) -> None:
