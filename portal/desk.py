@@ -20,7 +20,7 @@ from models.actions import renewing, steering, views
 from models.domain.content import FIELD_BY_NAME, ITEM_TYPES, fields_for
 from models.domain.differences import field_differences, field_text
 from models.domain.errors import BadInput, Conflict, ProofNeeded, Refusal, Unknown
-from models.domain.law_reach import LISTS
+from models.domain.law_reach import LISTS, article_key, articles_touched
 from models.domain.proof import Shown
 from models.domain.vocabulary import STAGE_NAMES, STAGE_VERB
 from models.words import N_, _, _n, _p
@@ -372,7 +372,7 @@ def desk_page(
 ) -> Response:
     """The desk as a page; after a refusal with everything that was typed and each fault named."""
     portal = portal_of(request)
-    beside = views.law_beside(portal.db, change_id=lies["change"]["id"], desk=lies)
+    beside = views.law_beside(portal.db, desk=lies)
     departments = views.office_facts(portal.db)["departments"]
     clock = views.clock(portal.db, now=portal.now())
     moved = _moved(refusal)
@@ -409,6 +409,7 @@ def desk_page(
     values: dict[str, Any] = {
         "lies": lies,
         "sheets": sheets,
+        "articles": _articles([line for sheet in sheets for line in sheet["lines"]]),
         "items": number,
         "kept": kept,
         "typed": typed is not None,
@@ -475,6 +476,31 @@ def _line(
             if name not in ("extra", "code") and not cancelled and proposed is not None
         ],
     }
+
+
+def _articles(lines: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The changed articles of this page in the order of the new text, each with the place of its words and the items concerned.
+
+    Each pair of texts beside an adjustment gets an `id`, and the places of the article before and after it.
+    """
+    first_at: dict[tuple[int, ...], dict[str, str]] = {}
+    for line in lines:
+        for n, pair in enumerate(line["law"], start=1):
+            pair["id"] = f"law-{line['id']}-{n}"
+            name = (pair["new"] or pair["old"])["article"]
+            first_at.setdefault(pair["key"], {"to": f"#{pair['id']}", "name": name})
+    names = {line["id"]: line["target"]["name"] for line in lines}
+    rows = [
+        {**row, "at": first_at.get(article_key(row)), "named": [(one, names[one]) for one in row["lines"]]}
+        for row in articles_touched(lines)
+    ]
+    order = list(dict.fromkeys(article_key(row) for row in rows if row["at"] is not None))
+    for line in lines:
+        for pair in line["law"]:
+            here = order.index(pair["key"])
+            pair["previous"] = first_at[order[here - 1]] if here else None
+            pair["next"] = first_at[order[here + 1]] if here + 1 < len(order) else None
+    return rows
 
 
 def _rows(before: Any, after: Any, departments: Mapping[str, str]) -> list[dict[str, Any]]:

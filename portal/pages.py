@@ -182,7 +182,7 @@ def render(request: Request, template: str, status: int = 200, **values: Any) ->
     values.setdefault("person", None)
     values.setdefault("nav", None)
     values.setdefault("contact", None)
-    here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    here = quote(request.url.path, safe="/:@!$&'()*+,;=") + (f"?{request.url.query}" if request.url.query else "")
     text = (
         _environment()
         .get_template(template)

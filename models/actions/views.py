@@ -5,21 +5,24 @@ Keys of `change_show` and `change_list` are those of the command line's JSON (DE
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
-from models.actions.articles import places
-from models.actions.comparing import compared
+from sqlalchemy import Connection
+
+from models.actions.articles import places, side
 from models.actions.notices import at_text, day_text
 from models.domain.calendar import WorkCalendar
 from models.domain.content import FIELDS, ITEM_TYPES
 from models.domain.deadlines import SHANGHAI
 from models.domain.differences import FieldDifference, basis_text, field_differences, field_text
 from models.domain.errors import Unknown
-from models.domain.law_reach import articles_touched
+from models.domain.law_reach import article_key, articles_touched, followed
+from models.domain.law_text import Article
 from models.domain.outside import md, one_line
+from models.domain.reach import CHANGE_WORDS
 from models.domain.vocabulary import OUTCOME_NAMES, STAGE_NAMES, VERDICT_RECORD
 from models.store import catalogue, laws, office, views
 from models.store.change import Row, adjustments, change_row, procedure_body, step_lines
@@ -442,61 +445,53 @@ def _sheet_of(held: Files, entry: Row, data: Mapping[str, Any]) -> Row | None:
 # --- the law beside what it caused ---------------------------------------------------------------------------------
 
 
-def law_beside(db: Database, *, change_id: str, desk: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
-    """For each adjustment of a desk the articles its bases cited, in the old and the new text; empty for other triggers."""
-    from models.domain.law_text import canonical_title
-    from models.domain.reach import CHANGE_WORDS
+def law_beside(db: Database, *, desk: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """For each adjustment of a desk the cited articles that its proposal follows, in the old and the new text.
 
-    with db.reader() as connection:
-        change = change_row(connection, change_id)
-        params = change["params"]
-        if change["trigger"] != "law_change":
-            return {}
-        law = laws.law_by_title(connection, params["law"])
-        if law is None:
-            return {}
-        editions = [
-            None if not params.get(k) else date.fromisoformat(params[k]) for k in ("from_version", "to_version")
-        ]
-        old = [] if editions[0] is None else laws.articles(connection, law.id, editions[0])
-        new = [] if editions[1] is None else laws.articles(connection, law.id, editions[1])
-        matches: Sequence[Any] = ()
-        if editions[0] is not None and editions[1] is not None and new:
-            matches = compared(connection, law_id=law.id, old=editions[0], new=editions[1]).matches
-    matched = {(m.old.no, m.old.sub): m for m in matches if m.old is not None}
-    texts = {(article.no, article.sub): article for article in old}
+    They are those of `hint.articles`: what stands beside a proposal is what it was made from. A citation that is in the new
+    text already, and one of another law, have no pair.
+    """
     found: dict[str, list[dict[str, Any]]] = {}
-    for line in (line for one in desk["assignments"] for line in one["adjustments"]):
-        pairs = []
-        for key in _cited(line["before"], law.canonical, canonical_title):
-            if key not in texts:
-                continue
-            match = matched.get(key)
-            target = None if match is None else match.new
-            word = CHANGE_WORDS.get(match.change, match.change) if match is not None else "废止" if not new else "删除"
-            pairs.append(
-                {"old": {"article": _article(texts[key]), "text": texts[key].text, "edition": editions[0],
-                         "division": " ".join(texts[key].division)},
-                 "new": None if target is None else {"article": _article(target), "text": target.text,
-                                                     "edition": editions[1], "division": " ".join(target.division)},
-                 "title": law.title, "word": word, "certain": match is None or match.certain}
-            )  # fmt: skip
-        found[line["id"]] = pairs
+    with db.reader() as connection:
+        texts = _Texts(connection)
+        for line in (line for one in desk["assignments"] for line in one["adjustments"]):
+            hint = line["hint"]
+            pairs: dict[tuple[int, ...], dict[str, Any]] = {}
+            for detail in followed(hint):
+                pair = texts.pair(hint, detail)
+                if pair is not None:
+                    pairs.setdefault(article_key(detail), pair)
+            found[line["id"]] = list(pairs.values())
     return found
 
 
-def _cited(content: Mapping[str, Any] | None, canonical: str, canonical_title: Any) -> list[tuple[int, int]]:
-    bases: Iterable[Mapping[str, Any]] = (content or {}).get("bases") or ()
-    keys = [
-        (int(basis["article"]), int(basis.get("sub") or 0))
-        for basis in bases
-        if basis.get("article") and canonical_title(str(basis.get("law") or "")) == canonical
-    ]
-    return list(dict.fromkeys(keys))
+@dataclass
+class _Texts:
+    """Texts of laws, each read once."""
 
+    connection: Connection
+    _read: dict[tuple[str, str], dict[tuple[int, int], Article]] = field(default_factory=dict)
 
-def _article(article: Any) -> str:
-    return basis_text({"law": "", "article": article.no, "sub": article.sub}).removeprefix("《》")
+    def pair(self, hint: Mapping[str, Any], detail: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Both sides of a cited article as its adjustment knows them; None where the old text does not have it."""
+        old = self._text(hint["title"], hint["from"]).get((detail["old_article"], detail["old_sub"] or 0))
+        if old is None:
+            return None
+        new_key = (detail["new_article"] or 0, detail["new_sub"] or 0)
+        new = None if hint["to"] is None else self._text(hint["title"], hint["to"]).get(new_key)
+        return {
+            "old": side(old, date.fromisoformat(hint["from"])),
+            "new": None if new is None else side(new, date.fromisoformat(hint["to"])),
+            "title": hint["title"], "word": CHANGE_WORDS[detail["change"]],
+            "certain": detail["confidence"] == 1.0 or detail["change"] == "unchanged", "key": article_key(detail),
+        }  # fmt: skip
+
+    def _text(self, title: str, edition: str) -> dict[tuple[int, int], Article]:
+        if (title, edition) not in self._read:
+            law = laws.law_by_title(self.connection, title)
+            articles = [] if law is None else laws.articles(self.connection, law.id, date.fromisoformat(edition))
+            self._read[title, edition] = {(one.no, one.sub): one for one in articles}
+        return self._read[title, edition]
 
 
 # --- items ---------------------------------------------------------------------------------------------------------

@@ -180,9 +180,7 @@ def articles_touched(lines: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]
     found: dict[tuple[Any, ...], dict[str, Any]] = {}
     for line in lines:
         hint = line["hint"]
-        for detail in hint.get("articles") or ():
-            if not detail["old_article"] or detail["law"] != hint["law"]:
-                continue
+        for detail in followed(hint):
             names = ("old_article", "old_sub", "new_article", "new_sub", "change", "kind", "rule")
             key = (hint["title"], hint["from"], hint["to"], *(detail[name] for name in names))
             held = found.setdefault(
@@ -190,12 +188,21 @@ def articles_touched(lines: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]
             )
             if line["id"] not in held["lines"]:
                 held["lines"].append(line["id"])
-    return sorted(found.values(), key=_new_place)
+    return sorted(found.values(), key=article_key)
 
 
-def _new_place(detail: Mapping[str, Any]) -> tuple[int, ...]:
-    """Where an article stands now; one that was removed stands where it stood."""
-    old = (detail["old_article"], detail["old_sub"] or 0)
+def followed(hint: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The cited articles of the changed law that an adjustment follows from the old text; not those that are new already."""
+    return [
+        detail
+        for detail in hint.get("articles") or ()
+        if detail["old_article"] and detail["change"] and detail["law"] == hint["law"]
+    ]
+
+
+def article_key(detail: Mapping[str, Any]) -> tuple[int, ...]:
+    """Where a cited article stands now and where it stood; one that was removed stands where it stood."""
+    old = (detail["old_article"] or 0, detail["old_sub"] or 0)
     new = (detail["new_article"], detail["new_sub"] or 0) if detail["new_article"] else old
     return (*new, *old)
 

@@ -6,11 +6,12 @@ import re
 from datetime import date
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import text, update
 
 from models.actions import steering
 from models.domain.law_text import Article, LawText
 from models.store import laws
+from models.store.change import ADJUSTMENT, adjustments
 from portal.pages import law_address
 from tests.hostile import HOSTILE
 from tests.law_office import CHANGE, TITLE
@@ -191,3 +192,47 @@ def test_both_languages_show_the_page(office: Office) -> None:
     page = office.client.get(address(OLD_DAY, 2) + "?lang=en").text
     for words in ("In the next text", "Changes that touched this article", "Next article", "Article side by side"):
         assert words in page
+
+
+def test_the_desk_opens_with_the_changed_articles_and_leads_from_one_to_the_next(office: Office) -> None:
+    office.story.start("law_change", CHANGE)
+    page = office.client.get(office.newest_link("p-zhou")).text
+    opening = page[page.index('id="law"') : page.index("<form")]
+    places = re.findall(r'<a href="#(law-[^"]+)">(第.+?条)</a>', opening)
+    assert [name for _, name in places] == ["第二条", "第四条", "第三条", "第六条", "第七条", "第五条"]
+    assert all(page.count(f'id="{place}"') == 1 for place, _ in places)
+    assert "中央厨房设立审批" in opening and "时限变更" in opening
+    third = page[page.index(f'id="{places[2][0]}"') :]
+    third = third[: third.index("</section>")]
+    assert "原第三条" in third and "法条对照：原第三条，现第五条" in third
+    assert f'上一条：<a href="#{places[1][0]}">' in third and f'下一条：<a href="#{places[3][0]}">' in third
+
+
+def test_the_words_beside_a_proposal_are_those_it_was_made_from(office: Office) -> None:
+    """However the articles would be matched by themselves, the desk shows the one that the hint names."""
+    office.story.start("law_change", CHANGE)
+    with office.story.db.writer() as connection:
+        [line] = [
+            row
+            for row in adjustments(connection, change_id=office.story.change_id)
+            if row["name"] == "流动摊贩经营许可"
+        ]
+        hint = {
+            **line["hint"],
+            "articles": [{**line["hint"]["articles"][0], "new_article": 8, "change": "moved_and_amended"}],
+        }
+        connection.execute(update(ADJUSTMENT).where(ADJUSTMENT.c.id == line["id"]).values(hint=hint))
+    page = office.client.get(office.newest_link("p-zhou")).text
+    assert "法条对照：原第七条，现第八条" in page
+
+
+def test_from_every_row_of_a_desk_the_texts_of_the_law_can_be_reached(office: Office) -> None:
+    office.story.start("law_change", CHANGE)
+    path = office.newest_link("p-zhou")
+    page = office.client.get(path).text
+    rows = page.split('<article class="adj"')[1:]
+    assert len(rows) == 9
+    for row in rows:
+        assert f'href="{address(OLD_DAY)}"' in row and f'href="{address(NEW_DAY)}"' in row
+    for link in set(re.findall(r'href="(/laws/[^"]+)"', page)):
+        assert office.client.get(link).status_code == 200, link

@@ -107,7 +107,8 @@ def test_every_page_shows_hostile_texts_as_texts_in_both_languages(poisoned: Off
     office.story.says("p-he", "submit", comment=ALL, lines={one["id"]: {"remark": ALL} for one in drafts})
     office.story.says("p-zhou", "return", comment=ALL, only="form")
     pages = [
-        "/", "/items", f"/items?q={'%3Cscript%3E'}", "/i/990100342001", "/laws", f"/laws?q={'%22%3E%3Cimg'}", law_address(LAW), law_address(LAW, NEW), law_address(LAW, OLD, 3), "/board",
+        "/", "/items", f"/items?q={'%3Cscript%3E'}", "/i/990100342001", "/laws", f"/laws?q={'%22%3E%3Cimg'}", "/board",
+        law_address(LAW), law_address(LAW, NEW), law_address(LAW, OLD, 3),
         f"/board?q={'%27%3E%3Csvg'}", f"/changes/{change}", "/start", "/start/law_change", "/start/agency_request", "/sign-in",
         "/nothing/%3Cscript%3E", f"/changes/{'%3Cscript%3E'}", office.newest_link("p-he"), coordinators,
         office.newest_link("p-wen"), "/mailbox",

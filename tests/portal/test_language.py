@@ -54,7 +54,8 @@ def test_every_page_can_be_switched_and_says_its_language(office: Office) -> Non
     desk = office.newest_link("p-he")
     office.sign_in()
     pages = [desk, "/board?q=1&late=", f"/changes/{office.story.change_id}", "/start", "/start/law_change",
-             "/start/agency_request", "/items?q=x", "/i/990100342001", "/laws", law_address(LAW), law_address(LAW, OLD, 3), "/rules", "/mailbox", "/nothing"]  # fmt: skip
+             "/start/agency_request", "/items?q=x", "/i/990100342001", "/laws", law_address(LAW),
+             law_address(LAW, OLD, 3), "/rules", "/mailbox", "/nothing"]  # fmt: skip
     for path in pages:
         chinese = office.client.get(path).text
         assert '<html lang="zh-CN">' in chinese
@@ -82,7 +83,8 @@ def test_no_word_of_ours_is_left_in_chinese_on_an_english_page(office: Office) -
     }
     places = re.compile(r">([^<]+)<|(?:data-th|aria-label|title)=\"([^\"]*)\"")
     pages = [*links, "/board", f"/changes/{office.story.change_id}", "/start", "/start/law_change",
-             "/start/agency_request", "/items", "/i/990100342001", "/laws", law_address(LAW), law_address(LAW, OLD, 3), "/rules", "/nothing"]  # fmt: skip
+             "/start/agency_request", "/items", "/i/990100342001", "/laws", law_address(LAW),
+             law_address(LAW, OLD, 3), "/rules", "/nothing"]  # fmt: skip
     for path in pages:
         page = office.client.get(path, headers=ENGLISH).text
         page = re.sub(r"<blockquote>.*?</blockquote>", "", page, flags=re.DOTALL)

@@ -302,7 +302,8 @@ def reads(s: Siege) -> Shot:
     """Addresses no database can look for."""
     text = s.random.choice(["%00", "%ff", "a%00b", "'%3Bdrop", "%25", "9" * 400, "%ED%A0%80", "%0d%0aSet-Cookie:x=1"])
     where = s.random.choice(
-        ["/i/{}", "/items?q={}", "/items?page={}", "/items?department={}", "/laws?q={}", "/laws/{}", "/laws/{}/2026-01-01/3", "/api/v1/items/{}", "/api/v1/lists/{}",
+        ["/i/{}", "/items?q={}", "/items?page={}", "/items?department={}", "/laws?q={}", "/laws/{}", "/laws/{}/2026-01-01/3",
+         "/api/v1/items/{}", "/api/v1/lists/{}",
          "/s/{}", "/api/v1/items/{}/versions", "/changes/{}", "/i/990100342001?on={}", "/mailbox?mail={}", "/{}", "/static/{}",
          "/api/v1/changes/{}", "/api/v1/changes/x/log?after={}"]
     )  # fmt: skip
