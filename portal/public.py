@@ -130,6 +130,5 @@ def _text_of(text: str) -> date:
 def _number(title: str, edition: date, text: str) -> tuple[int, int]:
     found = _ARTICLE.fullmatch(text)
     if found is None:
-        message = f"《{title}》{edition} 的文本没有条文“{text[:20]}”。请从该文本的目录中选择。"
-        raise Unknown("article_unknown", message)
+        raise Unknown("article_unknown", f"《{title}》{edition} 的文本没有条文“{text[:20]}”。请从该文本的目录中选择。")
     return int(found[1]), int(found[2] or 0)
