@@ -216,6 +216,7 @@ def law_diff(
     """
     from models.domain.change_kinds import KINDS, kind_of_change
     from models.domain.law_compare import match_articles
+    from models.domain.outside import one_line
 
     rows: list[dict[str, Any]] = []
     for match in match_articles(_text_of(old), _text_of(new)):
@@ -233,12 +234,19 @@ def law_diff(
                 "similarity": match.similarity,
                 "certain": match.certain,
                 "words": [] if told is None else [[place.old, place.new] for place in told.telling],
+                "old_division": None if match.old is None else list(match.old.division),
+                "new_division": None if match.new is None else list(match.new.division),
             }
         )
     if as_json:
         say_json(rows)
         return
+    above: list[str] = []
     for row in rows:
+        division = row["old_division"] if row["new_division"] is None else row["new_division"]
+        if division and division != above:
+            say(one_line(" ".join(division)))
+        above = division
         before, after = (_article(row[f"{side}_article"], row[f"{side}_sub"]) for side in ("old", "new"))
         mark = "" if row["certain"] else "（待人工核对）"
         kind = "" if row["kind"] is None else f"：{KINDS[row['kind']]}"

@@ -323,6 +323,19 @@ def test_two_texts_of_a_law_are_compared_article_by_article(loaded: Path) -> Non
     assert answer(loaded, "law", "diff", *map(str, files)) == rows
 
 
+def test_a_comparison_says_under_which_heading_each_article_stands(home: Path) -> None:
+    files = []
+    for number, (chapter, words) in enumerate((("总则", "二十日"), ("一般规定", "十五日")), start=1):
+        file = home.parent / f"办法({2000 + number}-01-01).md"
+        text = f"# 示例市办理办法\n\n## 第一章 {chapter}\n\n**第一条**　应当在{words}内办理完毕。\n\n**第二条**　本办法自公布之日起施行。\n"
+        file.write_text(text, encoding="utf-8")
+        files.append(str(file))
+    rows = answer(home, "law", "diff", *files)
+    assert [(row["old_division"], row["new_division"]) for row in rows] == [(["第一章 总则"], ["第一章 一般规定"])] * 2
+    lines = shixiang(home, "law", "diff", *files).stdout.splitlines()
+    assert [line[:2] for line in lines] == ["第一", "第1", "第2"] and lines[0] == "第一章 一般规定"
+
+
 def test_two_texts_are_written_side_by_side_as_a_word_document(loaded: Path) -> None:
     from docx import Document
 
