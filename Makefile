@@ -46,7 +46,7 @@ accuracy: $(VENV)/.installed
 # Buttons and kills on live systems, some twenty minutes; they want a quiet machine.
 trials: $(VENV)/.installed
 	SHIXIANG_TRIALS=1 $(BIN)/python -m pytest tests/faults/test_buttons.py tests/faults/test_kills.py \
-		tests/faults/test_crashes.py tests/flows/test_worker.py
+		tests/faults/test_crashes.py
 
 # The long trials, an hour and more; figures go to docs/soak.json.
 soak: $(VENV)/.installed

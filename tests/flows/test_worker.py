@@ -8,11 +8,10 @@ import pytest
 
 from deployments.lifeline import ANEW
 from models.domain.errors import Unusable
-from tests.faults import TRIAL
 from tests.flows.test_flows import guide
 from tests.system import System, until
 
-pytestmark = [pytest.mark.server, pytest.mark.timeout(400), TRIAL]
+pytestmark = [pytest.mark.server, pytest.mark.timeout(400)]
 #: An engine that meets a Prefect other than the one it was proved with.
 OTHER_PREFECT = """
 import os
