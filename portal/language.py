@@ -66,9 +66,11 @@ def _preferred(header: str) -> str:
 
 
 def with_language(address: str, code: str) -> str:
-    """The same address in a language: `?lang=` set in its query."""
+    """The same address in a language: `?lang=` set in its query. It stays one of ours: `//host` would be another's."""
     path, hash_, fragment = address.partition("#")
     path, _, query = path.partition("?")
+    if path.startswith("//"):
+        path = "/" + path.lstrip("/")
     pairs = [pair for pair in parse_qsl(query, keep_blank_values=True) if pair[0] != "lang"]
     return f"{path}?{urlencode([*pairs, ('lang', code)])}{hash_}{fragment}"
 

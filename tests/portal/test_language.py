@@ -48,6 +48,11 @@ def test_an_address_in_another_language_keeps_everything_else() -> None:
     assert with_language("/", "en") == "/?lang=en"
 
 
+def test_the_switch_never_leads_to_another_host(office: Office) -> None:
+    page = office.client.get(f"{office.client.base_url}//evil.example/x").text
+    assert "evil.example/x?lang=en" in page and '"//' not in page
+
+
 def test_every_page_can_be_switched_and_says_its_language(office: Office) -> None:
     office.story.start("law_change", LAW_CHANGE)
     office.story.says("p-zhou", "confirm")
