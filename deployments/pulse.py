@@ -19,10 +19,14 @@ from models.store.change import Wake
 from tasks.wiring import Office
 
 INTERVAL = 0.5
-#: A change is tried again after this many seconds, doubled each time nothing came of it.
-FIRST_PAUSE, LONGEST_PAUSE = 2.0, 300.0
+#: A change is tried again after this many seconds, doubled each time nothing came of it; one that has work never waits long.
+FIRST_PAUSE, LONGEST_TRY = 2.0, 10.0
+#: The longest pause before another new attempt.
+LONGEST_PAUSE = 300.0
 #: A Prefect server on two cores carries about this many starts of runs a second.
 A_TICK = 2
+#: And is asked about so many runs a beat: with a paused pool, hundreds may have work that nobody can take up.
+ASKED_A_BEAT = 20
 #: A run that is PENDING or RUNNING this long though its change has work is carried by nobody.
 SILENT_SECONDS = 12.0
 #: So long where the engine of its last leg is dead, or is this one and knows no such leg.
@@ -59,12 +63,13 @@ class Pulse:
         orphans = engine.orphans(self.db, now=now, engine_id=self.office.engine_id, carried=self.office.alive)
         found |= {wake.change_id: (wake, True) for wake in orphans}
         self._forget(found)
-        done = 0
+        done = asked = 0
         for wake, orphan in found.values():
-            if done >= A_TICK:
+            if done >= A_TICK or asked >= ASKED_A_BEAT:
                 break
             if self._wait(wake.change_id):
                 continue
+            asked += 1
             try:
                 done += int(self.heal(wake, orphan=orphan))
             except Unusable as refusal:
@@ -161,14 +166,15 @@ class Pulse:
 
     def _wait(self, change_id: str, tries: dict[str, tuple[float, float]] | None = None) -> bool:
         """Whether this change was tried a moment ago; notes the try if not."""
+        longest = LONGEST_TRY if tries is None else LONGEST_PAUSE
         tries, now = self._tries if tries is None else tries, time.monotonic()
         with self._lock:
             until, pause = tries.get(change_id, (0.0, FIRST_PAUSE))
             if now < until:
                 return True
-            if now > until + LONGEST_PAUSE:
+            if now > until + longest:
                 pause = FIRST_PAUSE
-            tries[change_id] = (now + pause, min(pause * 2, LONGEST_PAUSE))
+            tries[change_id] = (now + pause, min(pause * 2, longest))
         return False
 
     def _forget_try(self, change_id: str) -> None:

@@ -145,6 +145,14 @@ def test_a_run_nobody_carries_is_queued_again_well_within_half_a_minute(
     assert most < 20
 
 
+def test_a_change_that_was_tried_in_vain_for_long_is_looked_at_again_within_ten_seconds(room: Room) -> None:
+    room.runs("SCHEDULED")
+    room.beats(300)
+    room.prefect.runs["run-1"] = RunState("PAUSED", "Suspended")
+    room.beats(10.5)
+    assert "reschedule run-1" in room.prefect.calls
+
+
 def test_a_leg_that_is_alive_in_this_engine_is_left_alone_for_a_while(room: Room) -> None:
     room.runs("RUNNING", leg_no=1, parked_leg=1, leg_engine="mine")
     room.office.legs[room.change] = 1
