@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, select, update
 
+from models.actions import legs
 from models.actions.engine import changes_to_wake, recompute_due
 from models.actions.starting import register
 from models.actions.steering import reassign, take_out, withdraw
@@ -236,3 +237,26 @@ def test_a_scope_without_any_coordinator_says_that_nobody_holds_it(db: Database,
     story = Story(db)
     story.start("law_change", LAW_CHANGE, by=None)
     assert "没有在任的统筹" in open_step(db)["no_owner"]
+
+
+def test_what_is_taken_out_while_a_pass_ends_is_ended_by_the_next_pass_with_its_steps(
+    db: Database, office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    story = Story(db)
+    story.start("agency_request", guides("990700188000", "990100342001"))
+    story.later(days=40)  # the rungs of the other sheet are due: the pass ends in a transaction of its own
+    due = legs._due
+
+    def meanwhile(*arguments: Any) -> bool:
+        monkeypatch.setattr(legs, "_due", due)
+        for row in all_rows(db, select(ADJUSTMENT)):
+            take_out(db, adjustment_id=row["id"], by="p-zhou", reason="另案办理", now=story.now)
+        return due(*arguments)
+
+    monkeypatch.setattr(legs, "_due", meanwhile)
+    story.says("p-wen", "submit")
+    if story.passes[-1].state == "open":
+        story.wake()
+    assert story.passes[-1].phase == "closed"
+    assert all_rows(db, select(STEP).where(STEP.c.state == "open")) == []
+    assert all_rows(db, select(SHEET).where(SHEET.c.state == "open")) == []
