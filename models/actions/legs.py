@@ -48,6 +48,7 @@ from models.store.change import (
     rows,
     set_adjustments,
     set_sheet,
+    sheets,
     standing,
     steps,
 )
@@ -586,8 +587,8 @@ def _superior(room: Room, person_id: str) -> str | None:
 def _finish(room: Room, upto: int, goes_on: bool = False) -> None:
     """Close what is done and mark what was consumed. A change of which something `goes_on` cannot be done."""
     case = room.case
-    # What came since this pass began may have ended lines whose steps are still open: the next pass ends them first.
-    goes_on = goes_on or case.row["work_seq"] > upto
+    # What came since this pass began may have ended the lines of a sheet that is still open: the next pass ends it first.
+    goes_on = goes_on or any(sheet["state"] == "open" for sheet in sheets(room.connection, case.id))
     all_lines = [] if goes_on else adjustments(room.connection, change_id=case.id)
     if case.row["phase"] in {"running", "closing"} and all_lines and all(row["state"] in TERMINAL for row in all_lines):
         published = sum(1 for row in all_lines if row["state"] == "published")
