@@ -127,7 +127,6 @@ class _Told:
         self.room = showing.TASK_RUNS_A_LEG
         self._lock = threading.Lock()
         self._waiting: list[PassResult] = []
-        self._unlabelled: list[PassResult] = []
         self._aside: Future[None] | None = None
 
     def note(self, result: PassResult) -> None:
@@ -140,7 +139,6 @@ class _Told:
         if not _nothing(result) or result.ended or result.stuck:
             with self._lock:
                 self._waiting.append(result)
-                self._unlabelled.append(result)
 
     @property
     def all_shown(self) -> bool:
@@ -165,15 +163,13 @@ class _Told:
     def _show(self) -> None:
         """Task runs, name, tags, status page and events: everything for watching. Between the pieces decisions go first."""
         with self._lock:
-            results, self._unlabelled = self._unlabelled, []
+            results, self._waiting = self._waiting, []
         labels = showing.labels(results, self.room)
         self.room -= len(labels)
         for label in labels:
             self.desk.calm()
             showing.show_step(label)
         self.desk.calm()
-        with self._lock:
-            results, self._waiting = self._waiting, []
         _show(self.desk, self.change_id, self.run_id)
         showing.guarded(lambda: self._tell(results), "事件")
 
