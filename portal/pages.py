@@ -17,8 +17,9 @@ from markupsafe import Markup, escape
 from models.actions import views
 from models.actions.views import WEEKDAYS
 from models.domain.deadlines import SHANGHAI
-from models.domain.differences import basis_text, provision_text, word_diff
+from models.domain.differences import basis_text, word_diff
 from models.domain.errors import Refusal
+from models.domain.numerals import article_name
 from models.words import N_, _, _n, _p, spoken
 from portal.labels import button, labels, meaning_of, part
 from portal.language import LANGUAGES, asked_in_address, handed_on, with_language
@@ -163,7 +164,7 @@ def _environment() -> Environment:
         told=told,
         button=button,
         words=_words,
-        provision=lambda article, sub: provision_text({"article": article, "sub": sub}),
+        provision=article_name,
     )
     made.filters["outcome_names"] = _outcome_names
     made.filters["listed"] = _listed

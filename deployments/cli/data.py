@@ -214,15 +214,14 @@ def law_diff(
     \b
     例 Example: shixiang law diff 保守国家秘密法@2010-04-29 保守国家秘密法@2024-02-27 --json
     """
-    from models.domain.change_kinds import KINDS, kind_of_change
-    from models.domain.law_compare import match_articles
+    from models.domain.change_kinds import KINDS
+    from models.domain.comparison import compare
     from models.domain.outside import one_line
 
     rows: list[dict[str, Any]] = []
-    for match in match_articles(_text_of(old), _text_of(new)):
-        told = None
-        if match.old is not None and match.new is not None and match.change in {"amended", "moved_and_amended"}:
-            told = kind_of_change(match.old.text, match.new.text)
+    comparison = compare(_text_of(old), _text_of(new))
+    for match in comparison.matches:
+        told = comparison.kind(match)
         rows.append(
             {
                 "old_article": None if match.old is None else match.old.no,

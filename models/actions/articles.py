@@ -17,12 +17,13 @@ from models.domain.errors import Unknown
 from models.domain.impact import CitedBasis
 from models.domain.law_compare import ArticleMatch
 from models.domain.law_text import Article, canonical_title
-from models.domain.numerals import int_to_chinese
+from models.domain.numerals import article_name
 from models.domain.reach import CHANGE_WORDS
 from models.store import catalogue, laws, touched
 from models.store.change import Row
 from models.store.database import Database
 
+Key = tuple[int, int]
 _OPENING = 60  # characters of an article in the list of a text's articles
 #: How an adjustment ends that changed nothing: why is the office's business.
 _UNCHANGED = ("removed", "declined", "rejected")
@@ -52,8 +53,8 @@ def law_page(db: Database, *, title: str, edition: date | None = None, now: date
         division = article.division
         opening = article.text if len(article.text) <= _OPENING else article.text[:_OPENING] + "…"
         rows.append(
-            {"no": article.no, "sub": article.sub, "name": _name(article.no, article.sub), "opening": opening,
-             "division": " ".join(fresh), "cited": counted[article.no, article.sub]}
+            {"no": article.no, "sub": article.sub, "name": article.name, "opening": opening,
+             "division": " ".join(fresh), "cited": counted[article.key]}
         )  # fmt: skip
     effective = None if version is None else version.effective_on
     return {
@@ -76,9 +77,10 @@ def article_page(
         law = known_law(connection, title)
         known_edition(connection, law, edition)
         days = laws.editions(connection, law.id)
-        article = next((one for one in laws.articles(connection, law.id, edition) if _key(one) == (no, sub)), None)
-    if article is None:
-        message = f"《{law.title}》{edition} 的文本没有{_name(no, sub)}。请从该文本的目录中选择。"
+        texts = laws.articles(connection, law.id, edition)
+    place = next((number for number, one in enumerate(texts) if one.key == (no, sub)), None)
+    if place is None:
+        message = f"《{law.title}》{edition} 的文本没有{article_name(no, sub)}。请从该文本的目录中选择。"
         raise Unknown("article_unknown", message, law=law.title)
     here = days.index(edition)
     before, after = (days[here - 1] if here else None), (days[here + 1] if here + 1 < len(days) else None)
@@ -86,19 +88,18 @@ def article_page(
         if old is not None and new is not None:
             prepare(db, law_id=law.id, old=old, new=new)
     with db.reader() as connection:
-        texts = laws.articles(connection, law.id, edition)
-        came = None if before is None else _row_of_new(connection, law, before, edition, (no, sub))
-        went = None if after is None else _row_of_old(connection, law, edition, after, (no, sub))
+        came = next((m for m in _matches(connection, law, before, edition) if m.new and m.new.key == (no, sub)), None)
+        went = next((m for m in _matches(connection, law, edition, after) if m.old and m.old.key == (no, sub)), None)
         cited = catalogue.cited_bases(connection, law.canonical)
         history = touched.history_of_article(connection, law.canonical, no, sub)
         version = laws.law_version(connection, law.id, edition)
     citing = [one for one in cited if (no, sub) in _keys(one, texts) and _of_text(one, edition, days)]
-    place = [_key(one) for one in texts].index((no, sub))
+    article = texts[place]
     effective = None if version is None else version.effective_on
     return {
         "title": law.title, "editions": list(reversed(days)), "edition": edition, "effective": effective,
         "not_yet": effective is not None and effective > now.astimezone(SHANGHAI).date(),
-        "no": no, "sub": sub, "name": _name(no, sub), "text": article.text, "division": list(article.division),
+        "no": no, "sub": sub, "name": article.name, "text": article.text, "division": list(article.division),
         "previous": _neighbour(texts, place - 1), "next": _neighbour(texts, place + 1),
         "before": before, "came": None if came is None or before is None else pair_of(law.title, came, before, edition),
         "after": after, "went": None if went is None or after is None else pair_of(law.title, went, edition, after),
@@ -154,48 +155,31 @@ def pair_of(title: str, match: ArticleMatch, old_edition: date, new_edition: dat
 def side(article: Article, edition: date) -> dict[str, Any]:
     """One article of one text as pages show it."""
     return {
-        "article": _name(article.no, article.sub), "no": article.no, "sub": article.sub, "text": article.text,
+        "article": article.name, "no": article.no, "sub": article.sub, "text": article.text,
         "edition": edition, "division": " ".join(article.division),
     }  # fmt: skip
-
-
-def _name(no: int, sub: int) -> str:
-    return provision_text({"article": no, "sub": sub})
-
-
-def _key(article: Article) -> tuple[int, int]:
-    return article.no, article.sub
 
 
 def _neighbour(texts: Sequence[Article], place: int) -> dict[str, Any] | None:
     if not 0 <= place < len(texts):
         return None
     article = texts[place]
-    return {"no": article.no, "sub": article.sub, "name": _name(article.no, article.sub)}
+    return {"no": article.no, "sub": article.sub, "name": article.name}
 
 
-def _row_of_old(
-    connection: Connection, law: laws.LawRow, old: date, new: date, key: tuple[int, int]
-) -> ArticleMatch | None:
-    rows = compared(connection, law_id=law.id, old=old, new=new).matches
-    return next((row for row in rows if row.old is not None and _key(row.old) == key), None)
+def _matches(connection: Connection, law: laws.LawRow, old: date | None, new: date | None) -> Sequence[ArticleMatch]:
+    """The rows of the comparison of two texts; none where there is no other text."""
+    return () if old is None or new is None else compared(connection, law_id=law.id, old=old, new=new).matches
 
 
-def _row_of_new(
-    connection: Connection, law: laws.LawRow, old: date, new: date, key: tuple[int, int]
-) -> ArticleMatch | None:
-    rows = compared(connection, law_id=law.id, old=old, new=new).matches
-    return next((row for row in rows if row.new is not None and _key(row.new) == key), None)
-
-
-def _keys(basis: CitedBasis, texts: Sequence[Article]) -> list[tuple[int, int]]:
+def _keys(basis: CitedBasis, texts: Sequence[Article]) -> list[Key]:
     """Which articles of a text a basis cites; a range cites all between its ends."""
     if basis.article is None:
         return []
     first = (basis.article, basis.sub or 0)
     if basis.to_article is None:
         return [first]
-    return [_key(one) for one in texts if first <= _key(one) and one.no <= basis.to_article]
+    return [one.key for one in texts if first <= one.key and one.no <= basis.to_article]
 
 
 def _of_text(basis: CitedBasis, edition: date | None, held: Sequence[date]) -> bool:
@@ -207,7 +191,7 @@ def _citing(basis: CitedBasis) -> dict[str, Any]:
     place = {"article": basis.article, "sub": basis.sub, "paragraph": basis.paragraph, "item": basis.item}
     text = provision_text(place)
     if basis.to_article is not None:
-        text += f"至第{int_to_chinese(basis.to_article)}条"
+        text += f"至{article_name(basis.to_article)}"
     return {"code": basis.code, "name": basis.name, "place": text, "edition": basis.edition_on}
 
 
@@ -228,8 +212,8 @@ def _told(
         names = ("change_id", "number", "title", "change_state", "code", "name", "state", "road", "rule", "kind")
         entry = {name: row[name] for name in names}
         entry["outcomes"] = row["outcomes"].split("+") if isinstance(row["outcomes"], str) else list(row["outcomes"])
-        entry["old"] = provision_text({"article": row["article"], "sub": row["sub"]})
-        entry["new"] = provision_text({"article": row["new_article"], "sub": row["new_sub"]})
+        entry["old"] = article_name(row["article"], row["sub"])
+        entry["new"] = article_name(row["new_article"], row["new_sub"])
         entry["effective_at"] = row["effective_at"] if row["state"] in ("published", "scheduled") else None
         entry["left"] = row["left"] if insider else None
         if entry not in found:

@@ -149,7 +149,7 @@ def _citing_articles(texts: Iterable[Article], canonical: str) -> dict[tuple[int
     for article in texts:
         for number in wanted.findall(article.text):
             try:
-                found.setdefault((article.no, article.sub), []).append(chinese_to_int(number))
+                found.setdefault(article.key, []).append(chinese_to_int(number))
             except ValueError:
                 continue
     return found

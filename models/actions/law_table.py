@@ -24,12 +24,12 @@ from models.domain.law_table import (
     LawTable,
     Side,
     TableRow,
-    article_number,
     concerned_by,
     repealed_rows,
     table_rows,
 )
 from models.domain.law_text import Article, canonical_title
+from models.domain.numerals import article_name
 from models.domain.outside import printable
 from models.store import laws
 from models.store.change import adjustments, change_row
@@ -82,7 +82,7 @@ def table_of_change(db: Database, *, change_id: str, whole: bool = False, now: d
         known_edition(connection, law, old_on)
         old = laws.articles(connection, law.id, old_on)
         lines = adjustments(connection, change_id=change["id"])
-        held = {(article.no, article.sub) for article in old}
+        held = {article.key for article in old}
         by_article, beside = _concerned(lines, canonical_title(law.title), held)
         if new_on is None:
             found, left_out = repealed_rows(old, by_article)
@@ -124,7 +124,7 @@ def _concerned(
             elif key in held:
                 by_article.setdefault(key, []).append(one)
             else:
-                beside.append((f"{article_number(*key)}（旧文本中没有）", one))
+                beside.append((f"{article_name(*key)}（旧文本中没有）", one))
     return by_article, tuple(beside)
 
 

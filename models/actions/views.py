@@ -490,7 +490,7 @@ class _Texts:
         if (title, edition) not in self._read:
             law = laws.law_by_title(self.connection, title)
             articles = [] if law is None else laws.articles(self.connection, law.id, date.fromisoformat(edition))
-            self._read[title, edition] = {(one.no, one.sub): one for one in articles}
+            self._read[title, edition] = {one.key: one for one in articles}
         return self._read[title, edition]
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 from models.domain.comparison import Comparison
 from models.domain.law_compare import ArticleMatch
-from models.domain.numerals import NUMERAL_CHARS, chinese_to_int, int_to_chinese
+from models.domain.numerals import NUMERAL_CHARS, article_name, chinese_to_int
 
 Key = tuple[int, int]
 Act = Literal["amended", "renumbered", "added", "removed"]
@@ -159,8 +159,8 @@ def weigh(decision: Decision, compared: Comparison) -> Testimony:
     Articles that only moved, or that changed in the numbers they refer to alone, need not be named: decisions end with
     条文顺序作相应调整.
     """
-    by_old = {_key(match.old): match for match in compared.matches if match.old is not None}
-    by_new = {_key(match.new): match for match in compared.matches if match.new is not None}
+    by_old = {match.old.key: match for match in compared.matches if match.old is not None}
+    by_new = {match.new.key: match for match in compared.matches if match.new is not None}
     told = Testimony()
     named: set[int] = set()
     for instruction in decision.instructions:
@@ -184,31 +184,31 @@ def _against(
             match = by_new.get(key)
             named.add(id(match))
             if match is None:
-                yield Difference(instruction.words, None, key[0], "missing", f"新文本没有{_name(key)}")
+                yield Difference(instruction.words, None, key[0], "missing", f"新文本没有{article_name(*key)}")
             elif match.old is not None:
                 yield _difference(
-                    instruction.words, match, f"决定说{_name(key)}是新增，对照为原{_name(_key(match.old))}"
+                    instruction.words, match, f"决定说{article_name(*key)}是新增，对照为原{match.old.name}"
                 )
         return
     rows = [(key, by_old.get(key)) for key in instruction.old]
     named.update(id(match) for _, match in rows)
     for key, match in rows:
         if match is None:
-            yield Difference(instruction.words, key[0], None, "missing", f"旧文本没有{_name(key)}")
+            yield Difference(instruction.words, key[0], None, "missing", f"旧文本没有{article_name(*key)}")
     there = [(key, match) for key, match in rows if match is not None]
     if instruction.act == "removed":
         for key, match in there:
             if match.new is not None:
-                detail = f"决定说{_name(key)}已删去，对照为现{_name(_key(match.new))}"
+                detail = f"决定说{article_name(*key)}已删去，对照为现{match.new.name}"
                 yield _difference(instruction.words, match, detail)
     elif instruction.act == "renumbered":
         yield from _renumbered(instruction, there, by_new, named)
     else:
         for key, match in there:
             if match.change in {"unchanged", "moved"}:
-                yield _difference(instruction.words, match, f"决定说{_name(key)}有修改，对照为文字未改")
+                yield _difference(instruction.words, match, f"决定说{article_name(*key)}有修改，对照为文字未改")
             elif match.new is None and not instruction.new:
-                yield _difference(instruction.words, match, f"决定说{_name(key)}有修改，对照为删去")
+                yield _difference(instruction.words, match, f"决定说{article_name(*key)}有修改，对照为删去")
 
 
 def _renumbered(
@@ -222,11 +222,13 @@ def _renumbered(
     if len(instruction.old) == len(instruction.new):
         wanted = dict(zip(instruction.old, instruction.new, strict=True))
         for key, match in there:
-            if match.new is None or _key(match.new) != wanted[key]:
-                now = "删去" if match.new is None else f"现{_name(_key(match.new))}"
-                yield _difference(instruction.words, match, f"决定说{_name(key)}改为{_name(wanted[key])}，对照为{now}")
-    elif there and not any(match.new is not None and _key(match.new) in instruction.new for _, match in there):
-        news = "、".join(_name(key) for key in instruction.new)
+            if match.new is None or match.new.key != wanted[key]:
+                now = "删去" if match.new is None else f"现{match.new.name}"
+                yield _difference(
+                    instruction.words, match, f"决定说{article_name(*key)}改为{article_name(*wanted[key])}，对照为{now}"
+                )
+    elif there and not any(match.new is not None and match.new.key in instruction.new for _, match in there):
+        news = "、".join(article_name(*key) for key in instruction.new)
         yield _difference(instruction.words, there[0][1], f"决定说改为{news}，对照中没有一条移到该处")
 
 
@@ -238,14 +240,6 @@ def _difference(said: str | None, match: ArticleMatch, detail: str) -> Differenc
         match.change,
         detail,
     )
-
-
-def _key(article: Any) -> Key:
-    return article.no, article.sub
-
-
-def _name(key: Key) -> str:
-    return f"第{int_to_chinese(key[0])}条" + (f"之{int_to_chinese(key[1])}" if key[1] else "")
 
 
 def as_json(decision: Decision, told: Testimony) -> dict[str, list[Any]]:

@@ -59,7 +59,7 @@ class LawLibrary:
         """An article of a text in normal form; None where the text has no such article."""
         key = (canonical, edition)
         if key not in self._texts:
-            self._texts[key] = {(a.no, a.sub): normal_form(a.text) for a in self.articles(canonical, edition)}
+            self._texts[key] = {a.key: normal_form(a.text) for a in self.articles(canonical, edition)}
         return self._texts[key].get((article, sub))
 
 

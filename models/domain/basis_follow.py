@@ -65,7 +65,7 @@ class NewText:
 
     def __init__(self, articles: Sequence[Article], edition: str) -> None:
         self.edition = edition
-        self.by_key = {(article.no, article.sub): article for article in articles}
+        self.by_key = {article.key: article for article in articles}
         self._forms: list[tuple[Article, int, str]] | None = None
         self._followed: dict[tuple[Any, ...], Followed] = {}
 
@@ -86,9 +86,7 @@ class NewText:
             texts = paragraphs(article)
             named = {"paragraph": index + 1 if number and len(texts) > 1 else None, "item": None, "subitem": None}
             quoted = texts[index] if number or inside else article.text
-            found.setdefault(
-                (article.no, article.sub), {**self._at(basis, article), **named, "quoted": quoted if form else None}
-            )
+            found.setdefault(article.key, {**self._at(basis, article), **named, "quoted": quoted if form else None})
         return Followed(tuple(found.values()), exact=False)
 
     def elsewhere(self, form: str, but: Article | None = None) -> tuple[Article, int, float] | None:

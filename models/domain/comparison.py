@@ -47,14 +47,15 @@ def packed(comparison: Comparison) -> list[list[Any]]:
     for match in comparison.matches:
         kind = comparison.kind(match)
         told = None if kind is None else [kind.kind, [list(place) for place in kind.places]]
-        found.append([_key(match.old), _key(match.new), match.change, match.similarity, match.certain, told])
+        before, after = (None if one is None else list(one.key) for one in (match.old, match.new))
+        found.append([before, after, match.change, match.similarity, match.certain, told])
     return found
 
 
 def unpacked(rows: Iterable[Sequence[Any]], old: Iterable[Article], new: Iterable[Article]) -> Comparison:
     """The comparison of these two texts from what was kept. Raises KeyError where the texts are others."""
-    olds = {(article.no, article.sub): article for article in old}
-    news = {(article.no, article.sub): article for article in new}
+    olds = {article.key: article for article in old}
+    news = {article.key: article for article in new}
     matches: list[ArticleMatch] = []
     kinds: dict[Pair, ChangeKind] = {}
     for before, after, change, similarity, certain, told in rows:
@@ -71,10 +72,6 @@ def unpacked(rows: Iterable[Sequence[Any]], old: Iterable[Article], new: Iterabl
     return Comparison(matches, kinds)
 
 
-def _key(article: Article | None) -> list[int] | None:
-    return None if article is None else [article.no, article.sub]
-
-
 def _pair(match: ArticleMatch) -> Pair:
     assert match.old is not None and match.new is not None
-    return match.old.no, match.old.sub, match.new.no, match.new.sub
+    return *match.old.key, *match.new.key

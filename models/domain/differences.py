@@ -15,7 +15,7 @@ from typing import Any, Literal
 from rapidfuzz.distance import Indel
 
 from models.domain.content import FIELDS, ITEM_TYPES
-from models.domain.numerals import int_to_chinese
+from models.domain.numerals import article_name, int_to_chinese
 
 Tag = Literal["equal", "delete", "insert"]
 Part = tuple[Tag, str]
@@ -197,11 +197,7 @@ def basis_text(basis: Mapping[str, Any]) -> str:
 
 def provision_text(basis: Mapping[str, Any]) -> str:
     """第三十条之一第二款第三项第4目; "" where the law is cited as a whole (GB practice: 目 with Arabic numerals)."""
-    text = ""
-    if basis.get("article"):
-        text += f"第{int_to_chinese(int(basis['article']))}条"
-    if basis.get("sub"):
-        text += f"之{int_to_chinese(int(basis['sub']))}"
+    text = article_name(int(basis.get("article") or 0), int(basis.get("sub") or 0))
     for key, unit in (("paragraph", "款"), ("item", "项")):
         if basis.get(key):
             text += f"第{int_to_chinese(int(basis[key]))}{unit}"

@@ -20,7 +20,7 @@ from models.domain.citation import Annex, Citation, Place, format_citation
 from models.domain.comparison import Comparison, compare
 from models.domain.law_compare import ArticleMatch, Change, normal_form, where_now
 from models.domain.law_text import Article, LawText, missing_editions
-from models.domain.numerals import NUMERAL_CHARS, chinese_to_int, int_to_chinese
+from models.domain.numerals import NUMERAL_CHARS, article_name, chinese_to_int, int_to_chinese
 from models.domain.reach import CHANGE_WORDS
 
 OUTCOME_OF_KIND: Final = {"approval_to_filing": "retype", "approval_dropped": "check", "authority": "change_organ"}
@@ -297,7 +297,7 @@ class _Judge:
         quoted = normal_form(basis.quoted)
         if len(quoted) < _QUOTE_FROM or quoted in normal_form(match.old.text):
             return False
-        here = match.new or next((a for a in self.change.to.articles if (a.no, a.sub) == _key(place)), None)
+        here = match.new or next((a for a in self.change.to.articles if a.key == _key(place)), None)
         return here is not None and quoted in normal_form(here.text)
 
     def _where_the_quotation_went(self, basis: CitedBasis, match: ArticleMatch) -> ArticleMatch:
@@ -314,7 +314,7 @@ class _Judge:
         if best < _QUOTE_LEADS_AT or best < here + _QUOTE_LEADS_BY:
             return match
         assert match.old is not None
-        change: Change = "amended" if (new.no, new.sub) == (match.old.no, match.old.sub) else "moved_and_amended"
+        change: Change = "amended" if new.key == match.old.key else "moved_and_amended"
         return ArticleMatch(old=match.old, new=new, change=change, similarity=round(best / 100, 4), certain=False)
 
     @cached_property
@@ -407,9 +407,7 @@ def _here(place: Place) -> Article | None:
 
 
 def _name(place: Place) -> str:
-    if place.article is None:
-        return "全文"
-    return f"第{int_to_chinese(place.article)}条" + (f"之{int_to_chinese(place.sub)}" if place.sub else "")
+    return article_name(place.article, place.sub) or "全文"
 
 
 def _references(articles: Sequence[Article]) -> dict[Key, list[Key]]:
@@ -421,7 +419,7 @@ def _references(articles: Sequence[Article]) -> dict[Key, list[Key]]:
                 key = (chinese_to_int(mark[1]), chinese_to_int(mark[2]) if mark[2] else 0)
             except ValueError:
                 continue
-            found.setdefault((article.no, article.sub), []).append(key)
+            found.setdefault(article.key, []).append(key)
     return found
 
 

@@ -115,12 +115,8 @@ def where_now(matches: Sequence[ArticleMatch]) -> dict[tuple[int, int], ArticleM
     found: dict[tuple[int, int], ArticleMatch] = {}
     for match in matches:
         if match.old is not None:
-            found.setdefault(_key(match.old), match)
+            found.setdefault(match.old.key, match)
     return found
-
-
-def _key(article: Article) -> tuple[int, int]:
-    return article.no, article.sub
 
 
 def _equal_texts(
@@ -134,8 +130,8 @@ def _equal_texts(
         places[form][1].append(j)
     pairs: dict[int, int] = {}
     for olds, news in places.values():
-        by_number = {_key(new[j]): j for j in news}
-        same = {i: by_number.pop(_key(old[i])) for i in olds if _key(old[i]) in by_number}
+        by_number = {new[j].key: j for j in news}
+        same = {i: by_number.pop(old[i].key) for i in olds if old[i].key in by_number}
         taken = set(same.values())
         rest = zip((i for i in olds if i not in same), (j for j in news if j not in taken), strict=False)
         pairs |= same | dict(rest)
@@ -158,7 +154,8 @@ def _similar_texts(
     similarity: Matrix = np.asarray(
         cdist([old_forms[i] for i in olds], [new_forms[j] for j in news], scorer=fuzz.ratio, dtype=np.float64) / 100
     )
-    same_number = np.array([[_key(old[i]) == _key(new[j]) for j in news] for i in olds])
+    new_keys = [new[j].key for j in news]
+    same_number = np.array([[key == new_key for new_key in new_keys] for key in (old[i].key for i in olds)])
     score = similarity + _SAME_NUMBER_BONUS * same_number + _ORDER_BONUS * _closeness(olds, news, pairs, len(new))
     cost = np.where(similarity > FLOOR, 2.0 - score, 10.0)
     _, partner, _ = lap.lapjv(cost, extend_cost=True, cost_limit=3.0)
@@ -180,14 +177,14 @@ def _extended_texts(
     news: set[int],
 ) -> dict[int, tuple[int, float, bool]]:
     """Articles that kept their number and stand, extended or cut, within what is left: how much of the shorter one."""
-    by_number = {_key(new[j]): j for j in sorted(news, reverse=True)}
+    by_number = {new[j].key: j for j in sorted(news, reverse=True)}
     found: dict[int, tuple[int, float, bool]] = {}
     for i in sorted(olds):
-        j = by_number.get(_key(old[i]))
+        j = by_number.get(old[i].key)
         if j is not None and min(len(old_forms[i]), len(new_forms[j])) >= _EXTENDED_FROM:
             value = fuzz.partial_ratio(old_forms[i], new_forms[j]) / 100
             if value >= CERTAIN_FROM:
-                found[i] = (by_number.pop(_key(old[i])), round(value, 4), value == 1.0)
+                found[i] = (by_number.pop(old[i].key), round(value, 4), value == 1.0)
     return found
 
 
@@ -232,7 +229,7 @@ def _in_rising_order(pairs: list[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 def _row(old: Article, new: Article, similarity: float, certain: bool, equal: bool) -> ArticleMatch:
-    stays = _key(old) == _key(new)
+    stays = old.key == new.key
     change: Change
     if equal:
         change = "unchanged" if stays else "moved"

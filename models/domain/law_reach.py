@@ -18,9 +18,9 @@ from typing import Any, Final
 from models.domain.basis_follow import NewText
 from models.domain.change_kinds import kind_of_change
 from models.domain.deadlines import SHANGHAI
-from models.domain.differences import provision_text
 from models.domain.impact import NOT_YET, Impact, ImpactRow
 from models.domain.law_text import Article, canonical_title
+from models.domain.numerals import article_name
 from models.domain.reach import CARRIED, CHANGE_WORDS, Hidden, Reach, ReachRow, Road, Version, proposal_hash
 from models.domain.vocabulary import OUTCOME_NAMES
 
@@ -268,7 +268,7 @@ def _change(one: _Judged) -> str | None:
 
 
 def _provision(row: ImpactRow) -> str:
-    return provision_text({"article": row.old_article, "sub": row.old_sub}) or "全文"
+    return article_name(row.old_article, row.old_sub) or "全文"
 
 
 def _reason(seen: Sequence[_Judged], advised: Sequence[str], remains: Sequence[str]) -> str:
@@ -303,7 +303,7 @@ class _Filler:
     _words: dict[tuple[Key, Key], list[list[str]]] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.old = {(article.no, article.sub): article for article in self.law.old}
+        self.old = {article.key: article for article in self.law.old}
         to = self.law.to_edition
         self.new = None if self.law.new is None or to is None else NewText(self.law.new, to.isoformat())
 
@@ -326,7 +326,7 @@ class _Filler:
                 parts, sure = self._followed(basis, rows[0])
                 exact = exact and sure
                 if rows[0].change == "removed":
-                    remains.extend(provision_text({"article": part["article"], "sub": part["sub"]}) for part in parts)
+                    remains.extend(article_name(part["article"], part["sub"]) for part in parts)
             found.extend(part for part in parts if part not in found or part in content["bases"])
         return _Filled(found, exact, list(dict.fromkeys(remains)))
 
@@ -403,7 +403,7 @@ class _Filler:
         old, new = self.old.get((row.old_article or 0, row.old_sub or 0)), self._target(row)
         if old is None or new is None:
             return []
-        key = ((old.no, old.sub), (new.no, new.sub))
+        key = (old.key, new.key)
         if key not in self._words:
             places = kind_of_change(old.text, new.text).places if row.change != "moved" else ()
             self._words[key] = [[place.old, place.new, place.kind] for place in places[:_SHOWN_WORDS]]

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from models.domain.change_kinds import KINDS
 from models.domain.comparison import Comparison
-from models.domain.differences import Part, provision_text, word_diff
+from models.domain.differences import Part, word_diff
 from models.domain.law_text import Article
 from models.domain.reach import CHANGE_WORDS
 from models.domain.vocabulary import OUTCOME_NAMES, STATE_NAMES
@@ -78,7 +78,7 @@ def table_rows(
     found: list[TableRow] = []
     left_out = 0
     for match in comparison.matches:
-        items = tuple(concerned.get((match.old.no, match.old.sub), ())) if match.old is not None else ()
+        items = tuple(concerned.get(match.old.key, ())) if match.old is not None else ()
         if match.change == "unchanged" and not (items or whole):
             left_out += 1
             continue
@@ -98,7 +98,7 @@ def repealed_rows(
     found: list[TableRow] = []
     left_out = 0
     for article in articles:
-        items = tuple(concerned.get((article.no, article.sub), ()))
+        items = tuple(concerned.get(article.key, ()))
         if items:
             found.append(TableRow(_side(article, (("delete", article.text),)), None, WORDS["repealed"], items))
         else:
@@ -109,12 +109,7 @@ def repealed_rows(
 def _side(article: Article | None, parts: tuple[Part, ...]) -> Side | None:
     if article is None:
         return None
-    return Side(article_number(article.no, article.sub), " ".join(article.division), parts)
-
-
-def article_number(no: int, sub: int) -> str:
-    """第一百二十条之一."""
-    return provision_text({"article": no, "sub": sub})
+    return Side(article.name, " ".join(article.division), parts)
 
 
 def _parts(old: Article | None, new: Article | None) -> tuple[tuple[Part, ...], tuple[Part, ...]]:

@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, ConfigDict
 
 from models.domain.errors import BadInput
-from models.domain.numerals import NUMERAL_CHARS, chinese_to_int
+from models.domain.numerals import NUMERAL_CHARS, article_name, chinese_to_int
 
 _N: Final = f"[{NUMERAL_CHARS}]"
 _BLANK: Final = " \t\u3000\u00a0\u200b\ufeff"
@@ -70,6 +70,16 @@ class Article(BaseModel):
     sub: int = 0
     text: str
     division: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """What it is known by within its text: number and sub-number."""
+        return self.no, self.sub
+
+    @property
+    def name(self) -> str:
+        """第一百二十条之一."""
+        return article_name(self.no, self.sub)
 
 
 class LawText(BaseModel):

@@ -90,3 +90,10 @@ def _full(number: int) -> str:
         elif text:
             zero_pending = True
     return text
+
+
+def article_name(no: int | None, sub: int | None = None) -> str:
+    """第一百二十条之一; "" where no article is named."""
+    if not no:
+        return ""
+    return f"第{int_to_chinese(no)}条" + (f"之{int_to_chinese(sub)}" if sub else "")

@@ -109,7 +109,7 @@ def _joined(title: str, parts: list[dict[str, Any]]) -> LawText:
         # Without any date the first part is refused with its named sentence, which then stands for the whole code.
         law = read_law(f"# {title}\n\n{header}\n\n<!-- INFO END -->\n\n{_without_header(part)}", f"{title}({day}).md")
         for article in law.articles:
-            articles.setdefault((article.no, article.sub), article)
+            articles.setdefault(article.key, article)
         last = law if last is None or law.articles[-1].no >= last.articles[-1].no else last
     assert last is not None  # a group has at least one record
     return last.model_copy(update={"articles": tuple(articles[key] for key in sorted(articles))})
