@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Sequence
 
 from deployments.client import PrefectClient, RunState
 from models import clock
@@ -50,11 +50,10 @@ class Pulse:
         self.office, self.db, self.hot = office, office.db, office.hot
         self.client, self.poll, self.deploy = client, poll, deploy
         self._place = ""
-        self._tries: dict[str, tuple[float, float]] = {}
+        self._tries = _Pauses(LONGEST_TRY)
         #: The same for new attempts: a flow that fails at once must not make hundreds of runs.
-        self._attempts: dict[str, tuple[float, float]] = {}
+        self._attempts = _Pauses(LONGEST_PAUSE)
         self._running: dict[str, tuple[str, float]] = {}
-        self._lock = threading.Lock()
 
     def beat(self) -> int:
         """One round; returns how many runs were started, woken or set to Scheduled."""
@@ -62,12 +61,13 @@ class Pulse:
         found = {wake.change_id: (wake, False) for wake in engine.changes_to_wake(self.db, now=now)}
         orphans = engine.orphans(self.db, now=now, engine_id=self.office.engine_id, carried=self.office.alive)
         found |= {wake.change_id: (wake, True) for wake in orphans}
-        self._forget(found)
+        for change_id in self._tries.settled(found):
+            self._running.pop(change_id, None)
         done = asked = 0
         for wake, orphan in found.values():
             if done >= A_TICK or asked >= ASKED_A_BEAT:
                 break
-            if self._wait(wake.change_id):
+            if self._tries.lasts(wake.change_id):
                 continue
             asked += 1
             try:
@@ -77,7 +77,7 @@ class Pulse:
                     self.deploy()  # somebody has deleted it
                 elif not self.client.healthy():
                     # Everything else would wait for it too; and nobody waits longer because it was away.
-                    self._forget_try(wake.change_id)
+                    self._tries.forget(wake.change_id)
                     return done
             except Refusal as refusal:
                 _log.warning("变更 %s：%s", wake.change_id, refusal.message)
@@ -93,7 +93,7 @@ class Pulse:
             return False
         state = self.client.state(wake.flow_run_id)
         if state is None or state.final:
-            if self._wait(wake.change_id, self._attempts):
+            if self._attempts.lasts(wake.change_id):
                 return False
             why = "原运行已不在" if state is None else f"原运行已结束（{state.name}）"
             attempt = engine.new_attempt(
@@ -164,28 +164,37 @@ class Pulse:
             return self.office.alive(wake.change_id)
         return wake.leg_engine is not None and engine.engine_alive(self.db, now=clock.now(), engine_id=wake.leg_engine)
 
-    def _wait(self, change_id: str, tries: dict[str, tuple[float, float]] | None = None) -> bool:
-        """Whether this change was tried a moment ago; notes the try if not."""
-        longest = LONGEST_TRY if tries is None else LONGEST_PAUSE
-        tries, now = self._tries if tries is None else tries, time.monotonic()
+
+class _Pauses:
+    """Pauses between the tries for a change, doubled each time up to `longest` (seconds). For several threads."""
+
+    def __init__(self, longest: float) -> None:
+        self.longest = longest
+        self._until: dict[str, tuple[float, float]] = {}
+        self._lock = threading.Lock()
+
+    def lasts(self, change_id: str) -> bool:
+        """Whether the pause of this change still lasts; where it does not, this is its next try."""
+        now = time.monotonic()
         with self._lock:
-            until, pause = tries.get(change_id, (0.0, FIRST_PAUSE))
+            until, pause = self._until.get(change_id, (0.0, FIRST_PAUSE))
             if now < until:
                 return True
-            if now > until + longest:
+            if now > until + self.longest:
                 pause = FIRST_PAUSE
-            tries[change_id] = (now + pause, min(pause * 2, longest))
+            self._until[change_id] = (now + pause, min(pause * 2, self.longest))
         return False
 
-    def _forget_try(self, change_id: str) -> None:
+    def forget(self, change_id: str) -> None:
+        """That was no try."""
         with self._lock:
-            self._tries.pop(change_id, None)
+            self._until.pop(change_id, None)
 
-    def _forget(self, found: Iterable[str]) -> None:
-        """A change that was settled starts afresh, a while after its pause is over."""
-        keep, now = set(found), time.monotonic()
+    def settled(self, waiting: Container[str]) -> list[str]:
+        """Forget, and return, the changes that wait no longer and whose pause is over: they start afresh."""
+        now = time.monotonic()
         with self._lock:
-            for change_id, (until, _) in list(self._tries.items()):
-                if change_id not in keep and now > until:
-                    del self._tries[change_id]
-                    self._running.pop(change_id, None)
+            over = [key for key, (until, _) in self._until.items() if key not in waiting and now > until]
+            for key in over:
+                del self._until[key]
+        return over
