@@ -372,33 +372,10 @@ def desk_page(
 ) -> Response:
     """The desk as a page; after a refusal with everything that was typed and each fault named."""
     portal = portal_of(request)
-    beside = views.law_beside(portal.db, desk=lies)
     departments = views.office_facts(portal.db)["departments"]
-    clock = views.clock(portal.db, now=portal.now())
+    sheets = _sheets(portal, lies, page, departments)
+    number = sum(sheet["total"] for sheet in sheets)
     moved = _moved(refusal)
-    sheets = []
-    number = 0
-    for assignment in lies["assignments"]:
-        total = len(assignment["adjustments"])
-        pages = max(1, -(-total // ON_A_PAGE))
-        here = min(max(1, page), pages)
-        shown = assignment["adjustments"][(here - 1) * ON_A_PAGE : here * ON_A_PAGE]
-        start = number + (here - 1) * ON_A_PAGE
-        sheets.append(
-            {
-                **assignment,
-                "total": total,
-                "sorts": _sorts(assignment),
-                "stands": clock.due(date.fromisoformat(assignment["due"]) if assignment["due"] else None),
-                "pages": pages,
-                "page": here,
-                "lines": [
-                    _line(start + n, line, assignment, beside.get(line["id"], []), departments, portal)
-                    for n, line in enumerate(shown, start=1)
-                ],
-            }
-        )
-        number += total
 
     def kept(name: str, standing: Any = "") -> str:
         """What was typed, else what stands."""
@@ -429,8 +406,31 @@ def desk_page(
         "contact": lies["change"]["coordinator"],
         "page": page,
         "proof": _proof(request, lies, refusal, proof or {}),
+        "most_remarks": verbs.REMARKS,
     }
-    return render(request, "desk.html", status, most_remarks=verbs.REMARKS, **values)
+    return render(request, "desk.html", status, **values)
+
+
+def _sheets(portal: Portal, lies: Mapping[str, Any], page: int, departments: Mapping[str, str]) -> list[dict[str, Any]]:
+    """What lies open, sheet by sheet, with the lines of one page of each; lines are numbered through all sheets."""
+    beside = views.law_beside(portal.db, desk=lies)
+    clock = views.clock(portal.db, now=portal.now())
+    sheets: list[dict[str, Any]] = []
+    number = 0
+    for assignment in lies["assignments"]:
+        total = len(assignment["adjustments"])
+        pages = max(1, -(-total // ON_A_PAGE))
+        here = min(max(1, page), pages)
+        before = (here - 1) * ON_A_PAGE
+        lines = [
+            _line(number + n, line, assignment, beside.get(line["id"], []), departments, portal)
+            for n, line in enumerate(assignment["adjustments"][before : before + ON_A_PAGE], start=before + 1)
+        ]
+        due = date.fromisoformat(assignment["due"]) if assignment["due"] else None
+        shown = {"total": total, "sorts": _sorts(assignment), "stands": clock.due(due), "pages": pages, "page": here}
+        sheets.append({**assignment, **shown, "lines": lines})
+        number += total
+    return sheets
 
 
 def _title(lies: Mapping[str, Any], items: int) -> str:
