@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import signal
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -37,17 +36,16 @@ def mailbox(port: int, folder: Path) -> Controller:
 
 def main() -> None:
     """Run until told to end."""
+    ends = {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, ends)  # before any thread is there: kept until they are waited for
     lifeline.follow()
     parser = argparse.ArgumentParser(prog="mailbox")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--home", type=Path, required=True)
     chosen = parser.parse_args()
-    ended = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.set())
     server = mailbox(chosen.port, chosen.home / "mailbox")
     server.start()
-    ended.wait()
+    signal.sigwait(ends)
     server.stop()
 
 

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -29,6 +28,7 @@ from models.store.migrate import migrate
 #: Pauses before a part that died is started again, in seconds; back to the first after a quiet minute.
 PAUSES = (0.2, 1.0, 2.0, 5.0)
 QUIET_SECONDS = 60.0
+LOOK_SECONDS = 0.2
 STOP_SECONDS = 12.0
 LOG_BYTES = 5_000_000
 
@@ -54,7 +54,7 @@ class Supervisor:
     def __init__(self, settings: Settings, say: Callable[[str], None]) -> None:
         self.settings, self.say = settings, say
         self.home = settings.home_path
-        self.ended = threading.Event()
+        self.told_to_end = False
         self._reader, self._writer = os.pipe()
         module = [sys.executable, "-m"]
         self.parts = []
@@ -66,12 +66,22 @@ class Supervisor:
         self.parts.append(Part("engine", "流程引擎", [*module, "deployments.engine"]))
         self.parts.append(Part("portal", "门户", [*module, "deployments.portal_server"]))
 
+    def end_by(self, *numbers: int) -> None:
+        """Let these signals end the system, however many come at once: one may interrupt the handler of another."""
+
+        def tell(*_: object) -> None:
+            self.told_to_end = True
+
+        for number in numbers:
+            signal.signal(number, tell)
+
     def run(self) -> None:
         """Until told to end."""
         for part in self.parts:
             self._start(part)
         told = False
-        while not self.ended.wait(0.2):
+        while not self.told_to_end:
+            time.sleep(LOOK_SECONDS)
             for part in self.parts:
                 self._look(part)
             if not told and self.ready():
@@ -226,8 +236,7 @@ def run(*, sample_items: int = 3000, sample_departments: int = 30, say: Callable
         print(refusal.message, file=sys.stderr)
         return 2
     supervisor = Supervisor(settings, say)
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, lambda *_: supervisor.ended.set())
+    supervisor.end_by(signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
     say("正在启动……")
     supervisor.run()
     lock.close()

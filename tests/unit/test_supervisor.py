@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -35,3 +37,33 @@ def test_a_part_that_asks_to_be_started_anew_is_started_at_once_and_the_reason_i
 
 def test_a_part_that_dies_is_started_again_and_counted(tmp_path: Path) -> None:
     assert said_of_a_part_that_ends(tmp_path, 1) == ["流程引擎意外退出，已重新启动（第 1 次）。"]
+
+
+SIGNALLED = """
+import sys
+from pathlib import Path
+from deployments import supervisor
+from models.settings import Settings
+
+system = supervisor.Supervisor(Settings(home=Path(sys.argv[1])), lambda line: print(line, flush=True))
+system.parts = []
+system.end_by(15, 2, 1)
+print("up", flush=True)
+system.run()
+"""
+
+
+def test_a_shower_of_signals_ends_the_system_once_and_in_order(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", SIGNALLED, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "up\n"
+        for number in [signal.SIGTERM, signal.SIGINT, signal.SIGHUP] * 300:
+            process.send_signal(number)
+        try:
+            said, complaints = process.communicate(timeout=10)
+        finally:
+            process.kill()
+    assert process.returncode == 0
+    assert said.splitlines() == ["正在停止……", "已全部停止。"]
+    assert complaints == ""
