@@ -29,6 +29,7 @@ from models.actions import engine as verbs
 from models.actions.proving import code_row
 from models.actions.signing import load_link
 from models.domain.errors import Refusal
+from models.domain.outside import one_line
 from models.settings import Settings
 from models.store.database import Database
 from models.store.outbox import HandOver, SqlOutbox
@@ -235,7 +236,7 @@ class Engine:
             except asyncio.CancelledError:
                 raise
             except Exception as error:
-                _log.warning("Prefect 连不上（%s），稍后再试。", type(error).__name__)
+                _log.warning("Prefect 连不上（%s：%s），稍后再试。", type(error).__name__, one_line(error))
                 await asyncio.sleep(2)
             finally:
                 asking.cancel()
@@ -254,7 +255,7 @@ class Engine:
                 self._deployed.set()
                 seconds = DEPLOY_SECONDS
             except Exception as error:
-                _log.warning("部署未更新（%s），稍后再试。", type(error).__name__)
+                _log.warning("部署未更新（%s：%s），稍后再试。", type(error).__name__, one_line(error))
                 seconds = min(seconds * 2 + 1, 10.0)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wanted.wait(), seconds)

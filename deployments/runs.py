@@ -15,6 +15,7 @@ from deployments.prefect_server import api_url
 from models import clock
 from models.actions import engine, starting
 from models.domain.errors import Refusal
+from models.domain.outside import one_line
 from models.settings import Settings
 from models.store.database import Database
 from portal.state import GONE, Alarm
@@ -79,7 +80,7 @@ class Runs:
             if self.client.wake(wake, still):
                 nudge.nudge(self.home, change_id)
         except Exception as error:  # the pulse wakes it in a few seconds
-            _log.warning("变更 %s 未能唤醒：%s", change_id, type(error).__name__)
+            _log.warning("变更 %s 未能唤醒：%s：%s", change_id, type(error).__name__, one_line(error))
         finally:
             self._room.release()
 

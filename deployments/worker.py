@@ -21,6 +21,7 @@ from prefect.flows import Flow
 from prefect.workers.base import BaseJobConfiguration, BaseVariables, BaseWorker, BaseWorkerResult
 
 from deployments import prefect_private
+from models.domain.outside import one_line
 
 POOL = "shixiang"
 TYPE = "shixiang-warm"
@@ -62,7 +63,7 @@ class WarmWorker(BaseWorker[BaseJobConfiguration, BaseVariables, WarmResult]):
                 if self.is_setup:
                     await self.get_and_submit_flow_runs()
             except Exception as error:  # the worker's own turn follows in a moment
-                _log.warning("取运行失败：%s", type(error).__name__)
+                _log.warning("取运行失败：%s：%s", type(error).__name__, one_line(error))
 
     async def get_and_submit_flow_runs(self) -> list[FlowRun]:
         """As Prefect's; a worker that is leaving takes nothing more."""
@@ -93,7 +94,7 @@ class WarmWorker(BaseWorker[BaseJobConfiguration, BaseVariables, WarmResult]):
             fresh, flow = await self._again(flow_run)
             await self._carry(flow, fresh)
         except Exception as error:  # the run stays PENDING: the pulse finds that nobody carries it
-            _log.warning("运行 %s 未能开始：%s", flow_run.id, type(error).__name__)
+            _log.warning("运行 %s 未能开始：%s：%s", flow_run.id, type(error).__name__, one_line(error))
 
     async def _carry(self, flow: Flow[Any, Any], flow_run: FlowRun) -> None:
         self._legs += 1

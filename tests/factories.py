@@ -5,11 +5,12 @@ Built by the same store functions the product uses, so that a test walks no impo
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import insert
+from sqlalchemy import Connection, insert
 
 from models.domain.content import ItemContent, content_hash
 from models.domain.law_text import Article, LawText
@@ -83,17 +84,59 @@ class Office:
     items: dict[str, str]
 
 
-def law_text(edition: date, texts: list[str]) -> LawText:
-    """One edition of the law of the small office."""
+def dated_law(title: str, day: date, articles: Sequence[Article]) -> LawText:
+    """A text of a law that was passed, promulgated and in force on one day."""
     return LawText(
-        title=LAW,
-        edition_on=edition,
-        promulgated_on=edition,
-        effective_on=edition,
+        title=title,
+        edition_on=day,
+        promulgated_on=day,
+        effective_on=day,
         certainty="certain",
         header=(),
-        articles=tuple(Article(no=n, sub=0, text=text) for n, text in enumerate(texts, start=1)),
+        articles=tuple(articles),
     )
+
+
+def law_text(edition: date, texts: list[str]) -> LawText:
+    """One edition of the law of the small office."""
+    return dated_law(LAW, edition, [Article(no=n, text=text) for n, text in enumerate(texts, start=1)])
+
+
+def put_in_catalogue(
+    connection: Connection, title: str, found: Mapping[str, tuple[str, ItemContent]], now: datetime
+) -> None:
+    """Publish new items as a load does, by their id: identity and content."""
+    log = OfficeLog(connection, now)
+    publication_id, _ = new_publication(
+        connection, change_id=None, title=title, effective_at=now, now=now, put=log.kept.insert
+    )
+    items = [{"id": item_id, "kind": "item", "identity": identity} for item_id, (identity, _) in found.items()]
+    connection.execute(insert(table(Item)), items)
+    versions = [
+        catalogue.NewVersion(
+            item_id=item_id,
+            content=content.model_dump(mode="json"),
+            name=content.name,
+            type=content.type,
+            code=content.code,
+            department_id=content.department,
+            department_text="",
+            state="active",
+            adjustment_id=None,
+            legal_since=None,
+            hash=content_hash(content),
+        )
+        for item_id, (_, content) in found.items()
+    ]
+    catalogue.write_versions(
+        connection,
+        publication_id=publication_id,
+        versions=versions,
+        effective_at=now,
+        now=now,
+        put=log.kept.insert,
+    )
+    log.line("载入", about=publication_id, publication=publication_id)
 
 
 def item_content(code: str, name: str, kind: str, department: str, article: int | None) -> ItemContent:
@@ -119,7 +162,6 @@ def small_office(db: Database, now: datetime, *, schema: bool = True) -> Office:
     """Make the small office; `schema` also creates the tables."""
     if schema:
         metadata.create_all(db.engine)
-    ids: dict[str, str] = {}
     with db.writer() as connection:
         connection.execute(
             insert(table(Department)),
@@ -154,37 +196,7 @@ def small_office(db: Database, now: datetime, *, schema: bool = True) -> Office:
         )
         for edition, texts in ((OLD, OLD_ARTICLES), (NEW, NEW_ARTICLES)):
             laws.save_law(connection, law_text(edition, texts))
-        log = OfficeLog(connection, now)
-        publication_id, _ = new_publication(
-            connection, change_id=None, title="初始目录", effective_at=now, now=now, put=log.kept.insert
-        )
-        versions = []
-        for code, name, kind, department, article in ITEMS:
-            ids[code] = f"itm-{code}"
-            connection.execute(insert(table(Item)).values(id=ids[code], kind="item", identity=f"own:{code}"))
-            content = item_content(code, name, kind, department, article)
-            versions.append(
-                catalogue.NewVersion(
-                    item_id=ids[code],
-                    content=content.model_dump(mode="json"),
-                    name=name,
-                    type=kind,
-                    code=code,
-                    department_id=department,
-                    department_text="",
-                    state="active",
-                    adjustment_id=None,
-                    legal_since=None,
-                    hash=content_hash(content),
-                )
-            )
-        catalogue.write_versions(
-            connection,
-            publication_id=publication_id,
-            versions=versions,
-            effective_at=now,
-            now=now,
-            put=log.kept.insert,
-        )
-        log.line("载入", about=publication_id, publication=publication_id)
+        ids = {code: f"itm-{code}" for code, *_ in ITEMS}
+        found = {f"itm-{item[0]}": (f"own:{item[0]}", item_content(*item)) for item in ITEMS}
+        put_in_catalogue(connection, "初始目录", found, now)
     return Office(items=ids)

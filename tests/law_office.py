@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import insert
-
-from models.domain.content import ItemContent, content_hash
-from models.domain.law_text import Article, LawText
-from models.store import catalogue, laws
+from models.domain.content import ItemContent
+from models.store import laws
 from models.store.database import Database
-from models.store.publication import new_publication
-from models.store.sealing import OfficeLog
-from models.store.sql import table
-from models.tables import Item
-from tests.factories import Office, small_office
+from tests.factories import Office, dated_law, put_in_catalogue, small_office
 from tests.unit.test_impact import NEW, NEW_DAY, OLD, OLD_DAY
 
 TITLE = "示例市集体用餐管理条例"
@@ -44,18 +37,6 @@ CITED: list[tuple[str, str, list[tuple[int | None, str | None]], bool]] = [
 LEFT = {"餐厨废弃物收运核准", "集体用餐统计报送", "早餐车占道手续", "中央厨房备案"}
 
 
-def law_of(day: date, articles: tuple[Article, ...]) -> LawText:
-    return LawText(
-        title=TITLE,
-        edition_on=day,
-        promulgated_on=day,
-        effective_on=day,
-        certainty="certain",
-        header=(),
-        articles=articles,
-    )
-
-
 def standing(name: str, department: str, cited: list[tuple[int | None, str | None]], beside: bool) -> ItemContent:
     bases: list[dict[str, Any]] = [{"law": TITLE, "article": article, "quoted": quoted} for article, quoted in cited]
     if beside:
@@ -68,37 +49,10 @@ def standing(name: str, department: str, cited: list[tuple[int | None, str | Non
 def law_office(db: Database, now: datetime) -> Office:
     """Make it in a database whose tables are there or not."""
     small_office(db, now)
-    items = {}
+    items = {name: f"itm-{number}" for number, (name, *_) in enumerate(CITED, start=1)}
     with db.writer() as connection:
-        laws.save_law(connection, law_of(OLD_DAY, OLD))
-        laws.save_law(connection, law_of(NEW_DAY, NEW))
-        log = OfficeLog(connection, now)
-        publication_id, _ = new_publication(
-            connection, change_id=None, title="补充目录", effective_at=now, now=now, put=log.kept.insert
-        )
-        versions = []
-        for number, (name, department, cited, beside) in enumerate(CITED, start=1):
-            content = standing(name, department, cited, beside)
-            items[name] = f"itm-{number}"
-            connection.execute(insert(table(Item)).values(id=items[name], kind="item", identity=f"made|{number}"))
-            versions.append(
-                catalogue.NewVersion(
-                    item_id=items[name],
-                    content=content.model_dump(mode="json"),
-                    name=name,
-                    type="10",
-                    code=None,
-                    department_id=department,
-                    department_text="",
-                    state="active",
-                    adjustment_id=None,
-                    legal_since=None,
-                    hash=content_hash(content),
-                )
-            )
-        catalogue.write_versions(
-            connection, publication_id=publication_id, versions=versions, effective_at=now, now=now,
-            put=log.kept.insert,
-        )  # fmt: skip
-        log.line("载入", about=publication_id, publication=publication_id)
+        for day, articles in ((OLD_DAY, OLD), (NEW_DAY, NEW)):
+            laws.save_law(connection, dated_law(TITLE, day, articles))
+        found = {f"itm-{number}": (f"made|{number}", standing(*cited)) for number, cited in enumerate(CITED, start=1)}
+        put_in_catalogue(connection, "补充目录", found, now)
     return Office(items=items)

@@ -15,7 +15,6 @@ from models.domain.reach import grouped
 from models.domain.review import SENT_BACK, Seat, fate, line_remark, line_verdict, rule_met
 from models.domain.vocabulary import STAGE_NAMES, VERDICT_RECORD
 from models.reference.procedures import procedure_for
-from models.store import office
 from models.store.change import (
     SHEET,
     Row,
@@ -94,12 +93,11 @@ def new_sheet(
     room: Room, department_id: str | None, lines: Sequence[Mapping[str, Any]], procedure: ProcedureVersion, number: int
 ) -> Row:
     """A sheet for these adjustments, not yet written; without a department of its own it is named after theirs."""
-    names = office.departments(room.connection)
     theirs = {line["department_id"] for line in lines}
     if department_id is None and len(theirs) == 1:
         [department_id] = theirs
     several = f"{len(theirs)} 个部门" if len(theirs) > 1 else ""
-    department = names.get(department_id or "")
+    department = room.departments.get(department_id or "")
     text = str(lines[0]["hint"].get("department_text") or "")
     return {
         "id": new_id("sht"),

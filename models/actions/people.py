@@ -57,6 +57,11 @@ class People:
         return {holder.person_id for holder in self.holders("coordinator")}
 
     @cached_property
+    def departments(self) -> dict[str, office.DepartmentRow]:
+        """All departments by id."""
+        return office.departments(self.connection)
+
+    @cached_property
     def substitutes(self) -> dict[str, str]:
         """Who stands in today, by the person stood in for."""
         return office.substitutes_on(self.connection, self.today)

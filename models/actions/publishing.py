@@ -20,7 +20,7 @@ from models.domain.codes import next_basic_code
 from models.domain.content import ItemContent, dumped_hash
 from models.domain.deadlines import IN_TIME, SHANGHAI, validity_begins, working_days_late
 from models.domain.errors import BadInput
-from models.store import catalogue, office
+from models.store import catalogue
 from models.store.change import (
     ADJUSTMENT,
     DECISION,
@@ -118,13 +118,12 @@ def _publish(room: Room, good: Sequence[Row], proposals: dict[str, Row]) -> None
         now=case.now,
         put=case.insert,
     )
-    departments = office.departments(room.connection)
     ranges = catalogue.ranges_of(room.connection, [row["base_version_id"] for row in good if row["base_version_id"]])
     versions = []
     for row in good:
         content = _content(row, bodies[row["id"]])
         dumped = content.model_dump(mode="json")
-        department_id = content.department if content.department in departments else row["department_id"]
+        department_id = content.department if content.department in room.departments else row["department_id"]
         versions.append(
             catalogue.NewVersion(
                 item_id=items[row["id"]],

@@ -16,10 +16,10 @@ from deployments.runs import Runs
 from models import clock
 from models.actions.steering import withdraw
 from models.domain.deadlines import SHANGHAI
+from tests.factories import LAW_CHANGE
 from tests.faults import TRIAL, buttons
 from tests.faults.buttons import OF_A_RUN, press
 from tests.faults.test_crashes import CODES, RECOVERY, Case
-from tests.flows.test_flows import LAW_CHANGE
 from tests.system import System, until
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(1200), TRIAL]

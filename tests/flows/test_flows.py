@@ -12,18 +12,10 @@ from models import clock
 from models.actions.engine import new_attempt, wake_for
 from models.actions.views import change_list
 from models.domain.requests import REQUESTS
-from tests.factories import LAW, NEW, OLD
+from tests.factories import LAW_CHANGE
 from tests.system import System, until
 
 pytestmark = pytest.mark.server
-
-LAW_CHANGE: dict[str, Any] = {
-    "title": "餐饮服务管理条例2026修订",
-    "law": LAW,
-    "from_version": OLD.isoformat(),
-    "to_version": NEW.isoformat(),
-    "effective_on": None,
-}
 
 
 def guide(code: str, days: int, title: str = "压缩承诺办结时限") -> dict[str, Any]:

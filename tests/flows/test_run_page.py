@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import sync_playwright
 
-from tests.flows.test_flows import LAW_CHANGE
+from tests.factories import LAW_CHANGE
 from tests.system import System, until
 
 pytestmark = [pytest.mark.server, pytest.mark.browser]

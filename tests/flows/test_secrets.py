@@ -16,7 +16,7 @@ import pytest
 from models import clock
 from models.actions import tokens
 from notifications.mailbox_files import read_mails
-from tests.flows.test_flows import LAW_CHANGE
+from tests.factories import LAW_CHANGE
 from tests.system import System, until
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(300)]

@@ -28,8 +28,7 @@ from notifications.links import load_secrets, make_token
 from portal.app import create_app
 from portal.language import with_language
 from portal.pages import law_address
-from tests.factories import LAW, OLD, small_office
-from tests.portal.test_desk import LAW_CHANGE
+from tests.factories import LAW, LAW_CHANGE, OLD, small_office
 from tests.stories.driver import Story
 from tests.system import until
 

@@ -8,16 +8,8 @@ from typing import Any
 
 from models.actions.views import change_show
 from portal.limits import Bucket, Limits
-from tests.factories import LAW, NEW, OLD
+from tests.factories import LAW_CHANGE, OLD
 from tests.portal.conftest import Office
-
-LAW_CHANGE: dict[str, Any] = {
-    "title": "餐饮服务管理条例2026修订",
-    "law": LAW,
-    "from_version": OLD.isoformat(),
-    "to_version": NEW.isoformat(),
-    "effective_on": None,
-}
 
 
 def drafting(office: Office) -> None:

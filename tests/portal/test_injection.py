@@ -21,10 +21,10 @@ from notifications.channel import MailChannel
 from notifications.deliverer import headers
 from notifications.render import kinds, render
 from portal.pages import law_address
-from tests.factories import LAW, NEW, OLD
+from tests.factories import LAW, LAW_CHANGE, NEW, OLD
 from tests.hostile import HOSTILE
 from tests.portal.conftest import Office
-from tests.portal.test_desk import LAW_CHANGE, body, fields_of
+from tests.portal.test_desk import body, fields_of
 from tests.unit.test_wording import payload
 
 #: What our pages consist of. Anything else came in with a text.

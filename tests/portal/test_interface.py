@@ -6,8 +6,8 @@ from typing import Any
 
 from models.actions import tokens
 from models.store import catalogue
+from tests.factories import LAW_CHANGE
 from tests.portal.conftest import Office
-from tests.portal.test_desk import LAW_CHANGE
 
 
 def token(office: Office, *scopes: str) -> dict[str, str]:

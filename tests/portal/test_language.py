@@ -11,9 +11,8 @@ from models.domain.content import ITEM_TYPES
 from portal.language import LANGUAGES, wanted, with_language
 from portal.pages import law_address
 from portal.texts import kept
-from tests.factories import LAW, OLD
+from tests.factories import LAW, LAW_CHANGE, OLD
 from tests.portal.conftest import Office
-from tests.portal.test_desk import LAW_CHANGE
 
 ENGLISH = {"Accept-Language": "en-GB,en;q=0.9"}
 

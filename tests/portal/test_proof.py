@@ -14,8 +14,9 @@ from models.actions.views import change_show
 from models.store.change import _EDITIONS, rows
 from models.store.sql import table
 from models.tables import Contact, Decision, ProofCode
+from tests.factories import LAW_CHANGE
 from tests.portal.conftest import Office
-from tests.portal.test_desk import LAW_CHANGE, body, drafting, fields_of, reviewing
+from tests.portal.test_desk import body, drafting, fields_of, reviewing
 
 JSON = {"Accept": "application/json"}
 

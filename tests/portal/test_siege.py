@@ -28,9 +28,8 @@ from models.tables import Change, ChangeLog, Request, metadata
 from notifications.links import load_secrets, make_token
 from portal.app import create_app
 from portal.limits import Bucket, Limits
-from tests.factories import small_office
+from tests.factories import LAW_CHANGE, small_office
 from tests.hostile import HOSTILE, UNSTORABLE
-from tests.portal.test_desk import LAW_CHANGE
 from tests.stories.driver import START, Story
 
 PREVIEWS = (

@@ -18,6 +18,7 @@ from models.domain.law_text import Article, LawText
 from models.store import laws
 from models.store.database import Database
 from models.store.migrate import migrate
+from tests.factories import dated_law
 
 NOW = datetime(2026, 11, 27, 2, 0, tzinfo=UTC)
 TITLE, OLD, NEW = "示例市餐饮服务管理条例", date(2019, 3, 28), date(2026, 9, 25)
@@ -28,15 +29,7 @@ TEXTS = {
 
 
 def text(day: date, words: str) -> LawText:
-    return LawText(
-        title=TITLE,
-        edition_on=day,
-        promulgated_on=day,
-        effective_on=day,
-        certainty="certain",
-        header=(),
-        articles=(Article(no=1, text=words, division=("第一章 总则",)),),
-    )
+    return dated_law(TITLE, day, [Article(no=1, text=words, division=("第一章 总则",))])
 
 
 @pytest.fixture

@@ -24,9 +24,9 @@ from models.store.database import Database
 from models.store.publication import new_publication
 from models.store.sql import table
 from models.tables import Item, Person, Post
-from tests.factories import LAW, OLD, Office, item_content, small_office
+from tests.factories import LAW, LAW_CHANGE, OLD, Office, item_content, small_office
 from tests.stories.driver import START, Story
-from tests.stories.test_spine import LAW_CHANGE, current, notices, pass_reviews, rename
+from tests.stories.test_spine import current, notices, pass_reviews, rename
 
 NOVEMBER = datetime(2026, 12, 28, 1, 0, tzinfo=UTC)
 #: An invented arrangement: three days off at New Year, a Sunday worked for them.

@@ -19,16 +19,9 @@ from models.store.outbox import NOTICE
 from models.store.publication import PUBLICATION
 from models.store.sql import table
 from models.tables import Person, Post
-from tests.factories import LAW, NEW, OLD, Office, small_office
+from tests.factories import LAW_CHANGE, Office, small_office
 from tests.stories.driver import START, Story
 
-LAW_CHANGE: dict[str, Any] = {
-    "title": "餐饮服务管理条例2026修订",
-    "law": LAW,
-    "from_version": OLD.isoformat(),
-    "to_version": NEW.isoformat(),
-    "effective_on": None,
-}
 pytestmark = pytest.mark.usefixtures("the_log_replays")
 
 

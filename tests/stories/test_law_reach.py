@@ -20,8 +20,8 @@ from models.store.change import adjustments, change_row, decisions, rows, sheets
 from models.store.database import Database
 from models.store.outbox import NOTICE
 from models.store.sealing import OFFICE_LOG
-from tests.factories import Office
-from tests.law_office import CHANGE, CITED, LEFT, TITLE, law_of, law_office
+from tests.factories import Office, dated_law
+from tests.law_office import CHANGE, CITED, LEFT, TITLE, law_office
 from tests.stories.driver import START, Story
 from tests.unit.test_impact import NEW, NEW_DAY, OLD
 
@@ -239,7 +239,7 @@ def test_what_was_decided_is_shown_when_the_same_article_changes_again(db: Datab
             article.model_copy(update={"text": article.text.replace("集体用餐", "集体供餐").replace("有关", "相关")})
             for article in NEW
         )
-        laws.save_law(connection, law_of(LATER_DAY, again))
+        laws.save_law(connection, dated_law(TITLE, LATER_DAY, again))
     shown = preview(
         db,
         trigger="law_change",

@@ -23,10 +23,10 @@ from models.store.change import ADJUSTMENT, PROPOSAL, STEP, adjustments, change_
 from models.store.database import Database
 from models.store.sql import table
 from models.tables import Person, Post
-from tests.factories import Office, small_office
+from tests.factories import LAW_CHANGE, Office, small_office
 from tests.stories.driver import START, Story
 from tests.stories.test_first_month import log
-from tests.stories.test_spine import LAW_CHANGE, notices
+from tests.stories.test_spine import notices
 
 MARKET = "市市场监管局"
 

@@ -23,16 +23,8 @@ from models.store.database import Database
 from models.store.outbox import NOTICE
 from models.store.sql import table
 from models.tables import Post
-from tests.factories import LAW, NEW, OLD, Office, small_office
+from tests.factories import LAW, LAW_CHANGE, NEW, OLD, Office, small_office
 from tests.stories.driver import START, Story
-
-LAW_CHANGE: dict[str, Any] = {
-    "title": "餐饮服务管理条例2026修订",
-    "law": LAW,
-    "from_version": OLD.isoformat(),
-    "to_version": NEW.isoformat(),
-    "effective_on": None,
-}
 
 pytestmark = pytest.mark.usefixtures("the_log_replays")
 
