@@ -64,6 +64,7 @@ MORE_POSTS = [
 SUPERIORS = {"p-he": "p-shen", "p-xu": "p-shen", "p-shen": "p-gov", "p-wen": "p-jiang", "p-jiang": "p-gov"}
 OFFICES = {department: office for department, _, _, office in DEPARTMENTS}
 NAMES = {code: name for code, name, *_ in ITEMS}
+WITHOUT_BASIS = {f"itm-{code}" for code, *_, article in ITEMS if article is None}
 HOME = {code: department for code, _, _, department, _ in ITEMS}
 #: What one can ask for: outcomes with a value to set.
 WISHES: list[tuple[tuple[str, ...], dict[str, Any]]] = [
@@ -340,7 +341,7 @@ class OfficeMachine(RuleBasedStateMachine):
         }
         decided = self.refuses(
             lambda: decide(self.db, person_id=page.person, change_id=page.change, body=body, via="link", now=self.now),
-            expected=expected,
+            expected=expected or self._stands_on_nothing(page, verdict, lines),
         )
         if decided is None:
             return False
@@ -354,6 +355,15 @@ class OfficeMachine(RuleBasedStateMachine):
         if verdict != "save":
             self.plain.decide(change, step, page.seat, page.person, said)
         return True
+
+    def _stands_on_nothing(self, page: Page, verdict: str, lines: dict[str, dict[str, Any]]) -> bool:
+        """Whether a draft is submitted that changes the basis of an item without one, and sets none."""
+        known = self.plain.changes[page.change].lines
+        return page.step.stage == "draft" and any(
+            "change_basis" in known[i].outcomes and known[i].item in WITHOUT_BASIS
+            for i in self.shown_lines(page)
+            if ((lines.get(i) or {}).get("verdict") or verdict) == "submit"
+        )
 
     def shown_lines(self, page: Page) -> list[str]:
         """The lines of a step that are still in the change."""
