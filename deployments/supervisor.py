@@ -55,6 +55,7 @@ class Supervisor:
         self.settings, self.say = settings, say
         self.home = settings.home_path
         self.told_to_end = False
+        self._ending: Sequence[int] = ()
         self._reader, self._writer = os.pipe()
         module = [sys.executable, "-m"]
         self.parts = []
@@ -72,6 +73,7 @@ class Supervisor:
         def tell(*_: object) -> None:
             self.told_to_end = True
 
+        self._ending = numbers
         for number in numbers:
             signal.signal(number, tell)
 
@@ -98,7 +100,9 @@ class Supervisor:
             return False
 
     def stop(self) -> None:
-        """End every part: asked first, then without asking."""
+        """End every part: asked first, then without asking. What asks for the end once more is no reason to die of it."""
+        for number in self._ending:
+            signal.signal(number, signal.SIG_IGN)
         self.say("正在停止……")
         alive = [part.process for part in self.parts if part.process is not None and part.process.poll() is None]
         for process in alive:

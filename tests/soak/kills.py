@@ -19,6 +19,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -367,8 +368,8 @@ def _at(values: list[float], part: float) -> float:
     return values[min(len(values) - 1, int(len(values) * part))] if values else 0.0
 
 
-def run() -> dict[str, Any]:
-    """Two hundred kills over twenty open changes."""
+def run(_so_far: dict[str, Any], _keep: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+    """Two hundred kills over twenty open changes, in one go."""
     return trial(
         kills=int(os.environ.get("SOAK_KILLS", "200")),
         changes=20,
