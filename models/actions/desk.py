@@ -24,7 +24,7 @@ from models.domain.content import FIELDS, ItemContent, apply_set, changed_fields
 from models.domain.errors import BadInput, Conflict, Forbidden, ProofNeeded, Refusal
 from models.domain.four_eyes import barred
 from models.domain.outside import check_storable, one_line
-from models.domain.procedure import ProcedureVersion
+from models.domain.procedure import StageRule
 from models.domain.proof import asked_proof, is_enough
 from models.domain.reach import proposal_hash
 from models.domain.review import (
@@ -55,7 +55,7 @@ from models.store.change import (
     chunks,
     drafters,
     is_drafted,
-    procedure_body,
+    procedure_of,
     proposals_before_round,
     rows,
     set_adjustments,
@@ -232,8 +232,7 @@ def _next_stage(connection: Connection, sheet: Row | None) -> str:
     """What follows when this position is passed; of a parallel group all its stages."""
     if sheet is None:
         return STAGE_NAMES["draft"]
-    body = procedure_body(connection, sheet["procedure_key"], sheet["procedure_no"])
-    positions = ProcedureVersion.model_validate(body).positions()
+    positions = procedure_of(connection, sheet).positions()
     if sheet["position"] + 1 >= len(positions):
         return STAGE_NAMES["publishing"]
     return "、".join(STAGE_NAMES[rule.code] for rule in positions[sheet["position"] + 1])
@@ -595,7 +594,7 @@ class _Hand:
 
     def _one_is_enough(self, step: Row) -> bool:
         rule = _stage_rule(self.connection, step["stage"], self.sheet)
-        return rule is None or rule["rule"] == "any"
+        return rule is None or rule.rule == "any"
 
     def _check_taken_out(self, step: Row, said: DecisionIn, left: set[str]) -> None:
         """What the coordinator took out meanwhile is decided by nobody; the person is told before anything is recorded."""
@@ -804,19 +803,15 @@ class _Hand:
         self.decided = True
 
 
-def _stage_rule(connection: Connection, stage: str, sheet: Row | None) -> Row | None:
+def _stage_rule(connection: Connection, stage: str, sheet: Row | None) -> StageRule | None:
     """A stage in a sheet's procedure; None for the scope, which no procedure holds."""
-    if sheet is None:
-        return None
-    body = procedure_body(connection, sheet["procedure_key"], sheet["procedure_no"])
-    found: Row | None = next((one for one in body["stages"] if one["code"] == stage), None)
-    return found
+    return None if sheet is None else procedure_of(connection, sheet).rule(stage)
 
 
 def _own_proof(connection: Connection, stage: str, sheet: Row | None) -> str | None:
     """The proof a sheet's procedure asks for at a stage; None where it leaves that to the office."""
     rule = _stage_rule(connection, stage, sheet)
-    return None if rule is None else rule.get("proof")
+    return None if rule is None else rule.proof
 
 
 def _newer(row: Row, line: LineIn | None, proposal: Row | None, stamp: int | None) -> bool:

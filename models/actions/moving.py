@@ -26,8 +26,8 @@ from models.store.change import (
     drop_rungs,
     is_drafted,
     lines_of_step,
-    procedure_body,
     procedure_no,
+    procedure_of,
     set_adjustments,
     set_sheet,
     set_step,
@@ -49,16 +49,10 @@ class Report:
     opened: list[tuple[str, str, int]] = field(default_factory=list)
 
 
-def procedure_of(room: Room, sheet: Row) -> ProcedureVersion:
-    """The edition of the procedure this sheet began with."""
-    body = procedure_body(room.connection, sheet["procedure_key"], sheet["procedure_no"])
-    return ProcedureVersion.model_validate(body)
-
-
 def move_sheet(room: Room, sheet: Row) -> Report:
     """Move one open sheet as far as it goes now."""
     report = Report()
-    procedure = procedure_of(room, sheet)
+    procedure = procedure_of(room.connection, sheet)
     positions = procedure.positions()
     held = _read(room, sheet)
     while sheet["state"] == "open":
@@ -291,7 +285,9 @@ def _send_back(
         set_sheet(room.case, sheet["id"], round=sheet["round"], position=0)
     who, comment, stage = _return_words(here, made, ids)
     room.case.log("退回", who=None, about=target["id"], count=len(back), round=target["round"], comment=comment)
-    rule = next(stage_rule for stage_rule in procedure_of(room, sheet).positions()[0] if stage_rule.code == "draft")
+    rule = next(
+        stage_rule for stage_rule in procedure_of(room.connection, sheet).positions()[0] if stage_rule.code == "draft"
+    )
     lines = [{**line, "state": "drafting"} for line in back]
     step_id = open_stage(room, target, rule, lines, days=redraft_days(rule.days))
     for notice in room.writer.notices:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, select
 
 from models.actions.people import Asked, People
 from models.domain.deadlines import working_days_late
-from models.domain.procedure import ProcedureVersion, StageRule
+from models.domain.procedure import StageRule
 from models.domain.supervision import Held, in_charge_of, is_late, takers
 from models.domain.vocabulary import STAGE_NAMES
 from models.store import office
@@ -22,7 +22,7 @@ from models.store.change import (
     assignments,
     last_urged,
     late_steps,
-    procedure_body,
+    procedure_of,
     rows,
     step_lines,
 )
@@ -63,7 +63,7 @@ class Work:
     @cached_property
     def rule(self) -> StageRule | None:
         """The stage as its procedure has it; the scope step has none."""
-        return None if self.sheet is None else _rule(self.connection, self.sheet, self.step["stage"])
+        return None if self.sheet is None else procedure_of(self.connection, self.sheet).rule(self.step["stage"])
 
     @property
     def settled(self) -> bool:
@@ -118,12 +118,6 @@ def choices(people: People, work: Work, row: Row) -> list[Asked]:
     )
     by_person = {one.person_id: one for one in asked if one.seat == held.seat}
     return [by_person.get(person, Asked(held.seat, person, None, None)) for person in found]
-
-
-def _rule(connection: Connection, sheet: Row, stage: str) -> StageRule | None:
-    body = procedure_body(connection, sheet["procedure_key"], sheet["procedure_no"])
-    stages = ProcedureVersion.model_validate(body).stages
-    return next((rule for rule in stages if rule.code == stage), None)
 
 
 def supervised(connection: Connection, change: Row, person_id: str, now: datetime) -> list[dict[str, Any]]:

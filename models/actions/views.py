@@ -25,7 +25,7 @@ from models.domain.outside import md, one_line
 from models.domain.reach import CHANGE_WORDS
 from models.domain.vocabulary import OUTCOME_NAMES, STAGE_NAMES, VERDICT_RECORD
 from models.store import catalogue, laws, office, views
-from models.store.change import Row, adjustments, change_row, procedure_body, step_lines
+from models.store.change import Row, adjustments, change_row, procedure_edition, step_lines
 from models.store.database import Database
 from models.store.shapes import Files, change_head, change_whole, local, log_line, people_of
 from models.words import N_, _, _n, _p
@@ -283,7 +283,7 @@ def change_page(db: Database, *, change_id: str, now: datetime) -> dict[str, Any
         steps = held.steps.get(row["id"], [])
         counts = views.line_counts(connection, [step["id"] for step in steps if step["state"] == "open"])
         keys = {(s["procedure_key"], s["procedure_no"]) for s in held.sheets.get(row["id"], [])}
-        stages = {key: [stage["code"] for stage in procedure_body(connection, *key)["stages"]] for key in keys}
+        stages = {key: [stage.code for stage in procedure_edition(connection, *key).stages] for key in keys}
         log = views.log_rows(connection, row["id"], limit=60, newest=True)
         held.names.update(
             views.person_names(connection, {v for e in log for v in (e["who"], e["acting_for"], e["data"].get("to"))})
@@ -659,7 +659,7 @@ def status_page(db: Database, *, change_id: str, portal_url: str, now: datetime)
             for sheet in held.sheets.get(row["id"], [])[:40]
         }
         keys = sorted({(s["procedure_key"], s["procedure_no"]) for s in held.sheets.get(row["id"], [])})[:3]
-        stages = {key[0]: [s["code"] for s in procedure_body(connection, *key)["stages"]] for key in keys}
+        stages = {key[0]: [s.code for s in procedure_edition(connection, *key).stages] for key in keys}
     waits = sorted((_wait(held, step, clock, counts) for step in steps), key=lambda wait: wait["due"]["on"] or date.max)
     late = sum(1 for wait in waits if wait["due"].get("overdue"))
     head, tags = _run_name(held, row, waits, late)

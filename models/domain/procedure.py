@@ -57,6 +57,10 @@ class ProcedureVersion(BaseModel):
         """Whether somebody drafts; on the short road nobody does."""
         return any(stage.code == "draft" for stage in self.stages)
 
+    def rule(self, stage: str) -> StageRule | None:
+        """What holds for a stage; None where this procedure has no such stage."""
+        return next((rule for rule in self.stages if rule.code == stage), None)
+
     def positions(self) -> tuple[tuple[StageRule, ...], ...]:
         """The stages in their order, those of one parallel group together."""
         found: list[list[StageRule]] = []

@@ -32,6 +32,7 @@ from sqlalchemy import Engine as Engine_
 
 from models.domain.audit import AUDITED, BECAME, plain
 from models.domain.errors import Unknown
+from models.domain.procedure import ProcedureVersion
 from models.domain.seals import line_hash
 from models.store.sealing import Kept
 from models.store.sql import among, among_named, insert_all, table, update_by_id
@@ -63,7 +64,7 @@ PROCEDURE, ENGINE, PERSON, POST = table(Procedure), table(Engine), table(Person)
 ITEM, CONTACT = table(Item), table(Contact)
 
 Row = dict[str, Any]
-_EDITIONS: WeakKeyDictionary[Engine_, dict[tuple[str, int], Row]] = WeakKeyDictionary()
+_EDITIONS: WeakKeyDictionary[Engine_, dict[tuple[str, int], ProcedureVersion]] = WeakKeyDictionary()
 
 
 def rows(connection: Connection, query: Any, **values: Any) -> list[Row]:
@@ -843,21 +844,23 @@ def procedure_no(connection: Connection, key: str, body: Row) -> int:
     return number
 
 
-def procedure_body(connection: Connection, key: str, number: int) -> Row:
-    """The frozen edition of a procedure; it never changes, so it is read once a process."""
+def procedure_edition(connection: Connection, key: str, number: int) -> ProcedureVersion:
+    """A frozen edition of a procedure; it never changes, so it is read once a process. Raises `Unknown procedure_unknown`."""
     held = _EDITIONS.setdefault(connection.engine, {})
     if (key, number) not in held:
         query = select(PROCEDURE.c.body).where(and_(PROCEDURE.c.key == key, PROCEDURE.c.no == number))
         body = connection.execute(query).scalar()
         if body is None:
             raise Unknown("procedure_unknown", f"流程“{key}”第 {number} 版不存在。")
-        held[(key, number)] = dict(body)
+        held[(key, number)] = ProcedureVersion.model_validate(body)
     return held[(key, number)]
+
+
+def procedure_of(connection: Connection, sheet: Row) -> ProcedureVersion:
+    """The edition of the procedure this sheet began with."""
+    return procedure_edition(connection, sheet["procedure_key"], sheet["procedure_no"])
 
 
 def is_drafted(connection: Connection, sheet: Row | None) -> bool:
     """Whether a sheet's procedure begins with drafting; the short road does not, and the scope has no sheet."""
-    if sheet is None:
-        return True
-    body = procedure_body(connection, sheet["procedure_key"], sheet["procedure_no"])
-    return any(stage["code"] == "draft" for stage in body["stages"])
+    return sheet is None or procedure_of(connection, sheet).drafted
