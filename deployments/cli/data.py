@@ -26,10 +26,13 @@ from deployments.cli.common import (
 )
 
 if TYPE_CHECKING:
+    from models.domain.comparison import Comparison
+    from models.domain.law_compare import ArticleMatch
     from models.domain.law_text import Article
     from models.intake.rows import Report
 
 Json = Annotated[bool, typer.Option("--json", help="只输出 JSON")]
+Full = Annotated[bool, typer.Option("--full", help="JSON 中另列更多内容")]
 Paths = Annotated[list[Path], typer.Argument(help="文件或者文件夹")]
 _SHOWN = 20
 _CHANGES = {
@@ -152,10 +155,12 @@ def law_list(as_json: Json = False) -> None:
 def law_cite(
     file: Annotated[str, typer.Argument(metavar="FILE", help="文本文件，每行一段依据；- 表示标准输入")],
     as_json: Json = False,
+    full: Full = False,
 ) -> None:
     """识别每行文字中引用的法规条款，并在法规库中查找。Read the citations in each line of a text.
 
     \b
+    第一处引用之前没有识别的文字列为该行的 rest；--full 在 JSON 中另标明所引为旧名称（renamed）。
     例 Example: echo '《中华人民共和国食品安全法》第三十五条第一款' | shixiang law cite - --json
     """
     from models.domain.citation import citation_json, format_citation, read_citations
@@ -175,9 +180,10 @@ def law_cite(
         found = []
         for one in reading.citations:
             resolved = library.resolve(one.full_title)
-            marked = {"renamed": True} if resolved.renamed else {}
+            marked = {"renamed": resolved.renamed} if full else {}
             found.append({**citation_json(one), "law": resolved.law, "candidates": list(resolved.candidates), **marked})
-        print(json.dumps({"text": line, "citations": found, "rest": reading.rest}, ensure_ascii=False))
+        before = {"rest": reading.rest} if reading.rest else {}
+        print(json.dumps({"text": line, "citations": found, **before}, ensure_ascii=False))
 
 
 def _lines(file: str) -> list[str]:
@@ -208,48 +214,64 @@ def law_diff(
     old: Annotated[str, typer.Argument(metavar="OLD", help="旧文本：Markdown 文件，或者 法规名称@文本日期")],
     new: Annotated[str, typer.Argument(metavar="NEW", help="新文本，写法相同")],
     as_json: Json = False,
+    full: Full = False,
 ) -> None:
     """逐条对照一部法规的两次文本，并指出变动的种类。Compare two texts of a law, article by article.
 
     \b
+    --full 在 JSON 中另列条号的“之”数、是否确定、说明问题的词句、所在章节。
     例 Example: shixiang law diff 保守国家秘密法@2010-04-29 保守国家秘密法@2024-02-27 --json
     """
     from models.domain.change_kinds import KINDS
     from models.domain.comparison import compare
     from models.domain.outside import one_line
 
-    rows: list[dict[str, Any]] = []
     comparison = compare(_text_of(old), _text_of(new))
+    if as_json:
+        say_json([_full_row(comparison, match) if full else _row(comparison, match) for match in comparison.matches])
+        return
+    above: Sequence[str] = ()
     for match in comparison.matches:
         told = comparison.kind(match)
-        rows.append(
-            {
-                "old_article": None if match.old is None else match.old.no,
-                "old_sub": None if match.old is None else match.old.sub or None,
-                "new_article": None if match.new is None else match.new.no,
-                "new_sub": None if match.new is None else match.new.sub or None,
-                "change": match.change,
-                "kind": None if told is None else told.kind,
-                "similarity": match.similarity,
-                "certain": match.certain,
-                "words": [] if told is None else [[place.old, place.new] for place in told.telling],
-                "old_division": None if match.old is None else list(match.old.division),
-                "new_division": None if match.new is None else list(match.new.division),
-            }
-        )
-    if as_json:
-        say_json(rows)
-        return
-    above: list[str] = []
-    for row in rows:
-        division = row["old_division"] if row["new_division"] is None else row["new_division"]
-        if division and division != above:
-            say(one_line(" ".join(division)))
-        above = division
-        before, after = (_article(row[f"{side}_article"], row[f"{side}_sub"]) for side in ("old", "new"))
-        mark = "" if row["certain"] else "（待人工核对）"
-        kind = "" if row["kind"] is None else f"：{KINDS[row['kind']]}"
-        say(f"{before} → {after}  {_CHANGES[row['change']]}{kind}{mark}")
+        here = match.new or match.old
+        assert here is not None
+        if here.division and here.division != above:
+            say(one_line(" ".join(here.division)))
+        above = here.division
+        before, after = ("—" if one is None else _article(one.no, one.sub) for one in (match.old, match.new))
+        mark = "" if match.certain else "（待人工核对）"
+        kind = "" if told is None else f"：{KINDS[told.kind]}"
+        say(f"{before} → {after}  {_CHANGES[match.change]}{kind}{mark}")
+
+
+def _row(comparison: Comparison, match: ArticleMatch) -> dict[str, Any]:
+    """A row of a comparison with the five keys that clients depend on."""
+    from models.domain.numerals import article_written
+
+    told = comparison.kind(match)
+    return {
+        "old_article": None if match.old is None else article_written(match.old.no, match.old.sub),
+        "new_article": None if match.new is None else article_written(match.new.no, match.new.sub),
+        "change": match.change,
+        "kind": None if told is None else told.kind,
+        "similarity": match.similarity,
+    }
+
+
+def _full_row(comparison: Comparison, match: ArticleMatch) -> dict[str, Any]:
+    """The same with numbers and sub-numbers apart, certainty, the words that told the kind, and the headings."""
+    told = comparison.kind(match)
+    return {
+        **_row(comparison, match),
+        "old_article": None if match.old is None else match.old.no,
+        "old_sub": None if match.old is None else match.old.sub or None,
+        "new_article": None if match.new is None else match.new.no,
+        "new_sub": None if match.new is None else match.new.sub or None,
+        "certain": match.certain,
+        "words": [] if told is None else [[place.old, place.new] for place in told.telling],
+        "old_division": None if match.old is None else list(match.old.division),
+        "new_division": None if match.new is None else list(match.new.division),
+    }
 
 
 def law_table(
@@ -337,8 +359,8 @@ def _day(text: str) -> date:
         raise BadInput("field_invalid", message, field="version") from None
 
 
-def _article(number: int | None, sub: int | None) -> str:
-    return "—" if number is None else f"第{number}条" + (f"之{sub}" if sub else "")
+def _article(number: int, sub: int) -> str:
+    return f"第{number}条" + (f"之{sub}" if sub else "")
 
 
 def law_impact(
@@ -348,10 +370,12 @@ def law_impact(
     repealed: Annotated[bool, typer.Option("--repealed", help="已废止，没有新文本")] = False,
     by: Annotated[str | None, typer.Option("--by", help="由哪部法规废止")] = None,
     as_json: Json = False,
+    full: Full = False,
 ) -> None:
     """法规修改或者废止涉及哪些事项的哪些依据；不登记任何内容。Which bases of which items a law's change touches.
 
     \b
+    --full 在 JSON 中另列事项的内部编号、依据的次序、条号的“之”数、所引条款范围的末条。
     例 Example: shixiang law impact 保守国家秘密法 --from 2010-04-29 --to 2024-02-27 --json
     """
     from models import clock
@@ -368,7 +392,7 @@ def law_impact(
     finally:
         db.close()
     if as_json:
-        say_json({"law": law, "from": from_version, "to": to_version, **found.as_json()})
+        say_json({"law": law, "from": from_version, "to": to_version, **found.as_json(full=full)})
         return
     for name, heading in LISTS.items():
         rows = getattr(found, name)
@@ -451,10 +475,11 @@ def items_list(
         say(f"{item['code'] or '—'}  {item['name']}  {item['department']['name'] or '—'}")
 
 
-def items_check(as_json: Json = False) -> None:
+def items_check(as_json: Json = False, full: Full = False) -> None:
     """检查现行目录：依据是否仍然有效、与现行条文一致、排列有序，编码是否有误。Check bases and codes of the catalogue.
 
     \b
+    JSON 只列依据的问题；--full 另列编码有误（code）、没有依据（no_basis）的事项。
     退出码 0 没有问题，1 有问题。
     例 Example: shixiang items check --json
     """
@@ -466,7 +491,7 @@ def items_check(as_json: Json = False) -> None:
     with quick.reading(settings().business_url) as read:
         rows = quick.check(read)
     problems: list[dict[str, str | None]] = []
-    for code, name, kind, _, bases in rows:
+    for code, name, kind, _, bases in rows if full or not as_json else ():
         problems += [_problem(code or name, None, "code", f"{reason}。") for reason in code_problems(code or "")]
         if not bases and kind == "item":
             problems.append(_problem(code or name, None, "no_basis", f"事项“{name}”没有设定依据。"))

@@ -20,7 +20,7 @@ from models.domain.citation import Annex, Citation, Place, format_citation
 from models.domain.comparison import Comparison, compare
 from models.domain.law_compare import ArticleMatch, Change, normal_form, where_now
 from models.domain.law_text import Article, LawText, missing_editions
-from models.domain.numerals import NUMERAL_CHARS, article_name, chinese_to_int, int_to_chinese
+from models.domain.numerals import NUMERAL_CHARS, article_name, article_written, chinese_to_int, int_to_chinese
 from models.domain.reach import CHANGE_WORDS
 
 OUTCOME_OF_KIND: Final = {"approval_to_filing": "retype", "approval_dropped": "check", "authority": "change_organ"}
@@ -82,6 +82,23 @@ class ImpactRow:
     #: The last article of the range that the basis names, if it names one.
     to_article: int | None = None
 
+    def as_json(self) -> dict[str, Any]:
+        """The twelve keys that clients depend on."""
+        return {
+            "item": self.item,
+            "item_name": self.item_name,
+            "basis": self.basis,
+            "old_article": article_written(self.old_article, self.old_sub),
+            "new_article": article_written(self.new_article, self.new_sub),
+            "change": self.change,
+            "kind": self.kind,
+            "outcome": self.outcome,
+            "preselected": self.preselected,
+            "reason": self.reason,
+            "confidence": self.confidence,
+            "gap": self.gap,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Impact:
@@ -96,10 +113,10 @@ class Impact:
     #: What became of the old text's articles that did not stay as they were, in a word, by number and sub-number.
     affected: dict[Key, str] = field(default_factory=dict)
 
-    def as_json(self) -> dict[str, list[dict[str, Any]]]:
-        """The lists as other programs read them."""
+    def as_json(self, *, full: bool = False) -> dict[str, list[dict[str, Any]]]:
+        """The lists as other programs read them; `full` with what tells one basis from another of the same item."""
         return {
-            name: [asdict(row) for row in getattr(self, name)]
+            name: [asdict(row) if full else row.as_json() for row in getattr(self, name)]
             for name in ("rows", "whole_law", "editorial", "indirect", "already_new", "uncertain")
         }
 

@@ -97,3 +97,8 @@ def article_name(no: int | None, sub: int | None = None) -> str:
     if not no:
         return ""
     return f"第{int_to_chinese(no)}条" + (f"之{int_to_chinese(sub)}" if sub else "")
+
+
+def article_written(no: int | None, sub: int | None = None) -> int | str | None:
+    """An article where one value must name it: 35, and 第一百二十条之一 as laws write it, since 120 is another article."""
+    return article_name(no, sub) if no and sub else no

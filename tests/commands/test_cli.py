@@ -249,15 +249,21 @@ def test_items_and_people_have_the_keys_scripts_depend_on(loaded: Path) -> None:
 
 def test_a_check_names_faulty_codes_and_bases_that_do_not_stand(loaded: Path, tmp_path: Path) -> None:
     assert shixiang(loaded, "items", "check").returncode == 0
+    assert answer(loaded, "items", "check") == []
     bad = (
         "name,type,code,department,bases\n烟花爆竹许可,01,99010000200,市民政局,\n"
         "社团变更,01,990100003000,市民政局,《社会团体登记管理办法》第三条；《社会团体登记管理条例》（1998年10月25日发布）第三条\n"
     )
     (tmp_path / "bad.csv").write_text(bad, encoding="utf-8")
     shixiang(loaded, "load", str(tmp_path / "bad.csv"))
-    done = shixiang(loaded, "items", "check", "--json")
+    done = shixiang(loaded, "items", "check", "--full", "--json")
     found = json.loads(done.stdout)
     assert done.returncode == 1
+    of_bases = json.loads(shixiang(loaded, "items", "check", "--json").stdout)
+    assert of_bases == [problem for problem in found if problem["basis"]]
+    assert {tuple(problem) for problem in found} == {("item", "basis", "problem", "detail")}
+    shown = shixiang(loaded, "items", "check").stdout
+    assert shown.endswith(f"发现 {len(found)} 处问题。\n")
     assert [(problem["item"], problem["basis"], problem["problem"]) for problem in found] == [
         ("99010000200", None, "code"),
         ("99010000200", None, "no_basis"),
@@ -302,6 +308,14 @@ def test_citations_are_read_line_by_line_and_looked_up_in_the_library(loaded: Pa
     assert text[slice(*first["span"])] == "【行政法规】《社会团体登记管理条例》（国务院令第250号）第三条第一款"
     assert (second["law"], second["candidates"]) == (None, ["社会团体登记管理条例"])
     assert lines[3]["rest"] == "见窗口告示"
+    assert {tuple(line) for line in lines[:3]} == {("text", "citations")}
+    keys = (
+        "is_legal_basis level_tag title paren doc_no amended_on edition_year articles annex quoted rest span "
+        "resolved_from law candidates"
+    )
+    assert tuple(first) == tuple(second) == tuple(keys.split())
+    more = json.loads(shixiang(loaded, "law", "cite", "bases.txt", "--json", "--full").stdout.split("\n")[0])
+    assert more["citations"] == [{**first, "renamed": False}]
 
 
 def test_a_file_of_bases_that_cannot_be_read_is_refused_with_a_sentence(home: Path) -> None:
@@ -312,15 +326,39 @@ def test_a_file_of_bases_that_cannot_be_read_is_refused_with_a_sentence(home: Pa
 
 
 def test_two_texts_of_a_law_are_compared_article_by_article(loaded: Path) -> None:
-    rows = answer(loaded, "law", "diff", "社会团体登记管理条例@1998-10-25", "社会团体登记管理条例@2016-02-06")
+    texts = ("社会团体登记管理条例@1998-10-25", "社会团体登记管理条例@2016-02-06")
+    rows = answer(loaded, "law", "diff", *texts)
+    assert {tuple(row) for row in rows} == {("old_article", "new_article", "change", "kind", "similarity")}
     assert [(row["old_article"], row["new_article"], row["change"]) for row in rows] == [
         (1, 1, "unchanged"),
         (3, 3, "amended"),
     ]
     assert [row["kind"] for row in rows] == [None, "approval_dropped"]
-    assert any("审查同意" in old for old, _ in rows[1]["words"])
+    full = answer(loaded, "law", "diff", *texts, "--full")
+    assert any("审查同意" in old for old, _ in full[1]["words"])
     files = sorted((loaded.parent / "files").rglob("*.md"))[:2]
     assert answer(loaded, "law", "diff", *map(str, files)) == rows
+
+
+def test_an_article_inserted_as_one_of_another_is_told_from_that_one_by_its_written_number(home: Path) -> None:
+    files = []
+    for day, inserted in (
+        ("2001-01-01", ""),
+        ("2002-01-01", "**第二条之一**　开办培训班的，应当报区教育部门备案。\n\n"),
+    ):
+        file = home.parent / f"办法({day}).md"
+        text = f"# 示例市办学办法\n\n**第一条**　制定本办法。\n\n**第二条**　开办学校的，应当经批准。\n\n{inserted}"
+        text += "**第三条**　本办法自公布之日起施行。\n"
+        file.write_text(text, encoding="utf-8")
+        files.append(str(file))
+    rows = answer(home, "law", "diff", *files)
+    assert [(row["old_article"], row["new_article"]) for row in rows] == [
+        (1, 1),
+        (2, 2),
+        (None, "第二条之一"),
+        (3, 3),
+    ]
+    assert [(row["new_article"], row["new_sub"]) for row in answer(home, "law", "diff", *files, "--full")][2] == (2, 1)
 
 
 def test_a_comparison_says_under_which_heading_each_article_stands(home: Path) -> None:
@@ -330,7 +368,7 @@ def test_a_comparison_says_under_which_heading_each_article_stands(home: Path) -
         text = f"# 示例市办理办法\n\n## 第一章 {chapter}\n\n**第一条**　应当在{words}内办理完毕。\n\n**第二条**　本办法自公布之日起施行。\n"
         file.write_text(text, encoding="utf-8")
         files.append(str(file))
-    rows = answer(home, "law", "diff", *files)
+    rows = answer(home, "law", "diff", *files, "--full")
     assert [(row["old_division"], row["new_division"]) for row in rows] == [(["第一章 总则"], ["第一章 一般规定"])] * 2
     lines = shixiang(home, "law", "diff", *files).stdout.splitlines()
     assert [line[:2] for line in lines] == ["第一", "第1", "第2"] and lines[0] == "第一章 一般规定"
@@ -386,6 +424,12 @@ def test_a_decision_is_weighed_against_the_comparison(loaded: Path) -> None:
 def test_the_impact_of_a_law_names_every_cited_article_with_what_becomes_of_it(loaded: Path) -> None:
     words = ("law", "impact", "社会团体登记管理条例", "--from", "1998-10-25")
     found = answer(loaded, *words, "--to", "2016-02-06")
+    lists = ("rows", "whole_law", "editorial", "indirect", "already_new", "uncertain")
+    assert tuple(found) == ("law", "from", "to", *lists)
+    keys = "item item_name basis old_article new_article change kind outcome preselected reason confidence gap"
+    assert [tuple(row) for row in found["rows"]] == [tuple(keys.split())]
+    more = answer(loaded, *words, "--to", "2016-02-06", "--full")["rows"][0]
+    assert more.keys() - found["rows"][0].keys() == {"item_id", "ord", "old_sub", "new_sub", "to_article"}
     assert (found["law"], found["from"], found["to"]) == ("社会团体登记管理条例", "1998-10-25", "2016-02-06")
     [row] = found["rows"]
     assert (row["item"], row["item_name"], row["basis"]) == (

@@ -75,6 +75,16 @@ def test_an_unchanged_article_that_keeps_its_number_is_no_alarm() -> None:
     assert total(judged(cites(1))) == 0
 
 
+def test_an_article_that_is_one_of_another_is_written_out_where_one_value_must_name_it() -> None:
+    old = (*OLD, Article(no=7, sub=1, text="流动摊贩应当佩戴登记证明。"))
+    new = (*NEW, Article(no=8, sub=1, text="流动摊贩应当佩戴区人民政府核发的登记证明。"))
+    change = Amendment(title=TITLE, from_edition=OLD_DAY, to=text(articles=new), old=old)
+    [row] = impact_of_amendment(change, [cites(7, sub=1)], bases_of={}, today=TODAY).rows
+    told = row.as_json()
+    assert (told["old_article"], told["new_article"]) == ("第七条之一", "第八条之一")
+    assert len(told) == 12
+
+
 def test_an_amended_article_is_a_row_with_its_kind_and_the_words_that_told() -> None:
     [row] = judged(cites(2)).rows
     assert (row.new_article, row.change, row.kind, row.outcome) == (2, "amended", "approval_to_filing", "retype")
