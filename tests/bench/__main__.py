@@ -146,7 +146,7 @@ def waiting_part(ground: Ground) -> dict[str, Any]:
 def laws_part(ground: Ground) -> dict[str, Any]:
     """Citations, comparison, the library and the impact of one law; on the published laws, nothing where they are missing."""
     data = Path(os.environ.get("SHIXIANG_TEST_DATA", report.DOCS.parent.parent / "shared" / "data"))
-    return laws.laws(ground.url, data, ground.sizes.law_items) if data.is_dir() else {}
+    return laws.laws(ground.url, data, ground.folder, ground.sizes.law_items) if data.is_dir() else {}
 
 
 PARTS: dict[str, Callable[[Ground], dict[str, Any]]] = {
