@@ -211,3 +211,27 @@ def _number(text: str) -> tuple[int, int]:
     found = re.fullmatch(r"第(.+?)条(?:之(.+))?", text)
     assert found is not None, text
     return chinese_to_int(found[1]), chinese_to_int(found[2]) if found[2] else 0
+
+
+def test_a_good_pair_is_never_given_up_for_two_poor_ones() -> None:
+    gambling = "以营利为目的，为赌博提供条件的，或者参与赌博赌资较大的，处五日以下拘留或者{}元以下罚款；情节严重的，处十日拘留。"
+    fence = "协助组织或者运送他人偷越国境的，处十日以上十五日以下拘留，并处一千元以上五千元以下罚款。"
+    bugs = "非法安装、使用、提供窃听、窃照专用器材的，处五日以下拘留或者一千元以上三千元以下罚款；情节较重的，处五日以上十日以下拘留。"
+    old = [Article(no=61, text=fence), Article(no=70, text=gambling.format("五百"))]
+    new = [Article(no=70, text=bugs), Article(no=82, text=gambling.format("一千"))]
+    assert {(m.old.no, m.new.no) for m in match_articles(old, new) if m.old and m.new} == {(70, 82)}
+
+
+def test_an_article_whose_sentences_changed_places_and_that_grew_is_found_again_under_another_number() -> None:
+    colour, picture = (
+        "申请人请求保护色彩的，应当提交彩色图片或者照片。",
+        "申请人应当就每件外观设计产品所需要保护的内容提交有关图片。",
+    )
+    part = "申请局部外观设计专利的，应当提交整体产品的视图，并用虚线表明所需要保护部分的内容。"
+    old = [Article(no=27, text=f"{colour}\n{picture}")]
+    new = [
+        Article(no=26, text="依照专利法规定缴纳的各种费用，可以直接缴纳。"),
+        Article(no=30, text=f"{picture}\n{part}\n{colour}"),
+    ]
+    [match] = [m for m in match_articles(old, new) if m.old]
+    assert (match.new and match.new.no, match.certain) == (30, False)
