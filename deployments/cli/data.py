@@ -207,9 +207,6 @@ def _decoded(file: str) -> str:
         raise Unusable("file_unreadable", message, file=file) from error
 
 
-Law = Annotated[str, typer.Argument(help="法规名称")]
-
-
 def law_diff(
     old: Annotated[str, typer.Argument(metavar="OLD", help="旧文本：Markdown 文件，或者 法规名称@文本日期")],
     new: Annotated[str, typer.Argument(metavar="NEW", help="新文本，写法相同")],
@@ -364,8 +361,10 @@ def _article(number: int, sub: int) -> str:
 
 
 def law_impact(
-    law: Law,
-    from_version: Annotated[str, typer.Option("--from", help="旧文本日期")],
+    law: Annotated[
+        str | None, typer.Argument(metavar="[LAW]", help="法规名称；不写，则为 --by 所废止的全部法规")
+    ] = None,
+    from_version: Annotated[str | None, typer.Option("--from", help="旧文本日期")] = None,
     to_version: Annotated[str | None, typer.Option("--to", help="新文本日期")] = None,
     repealed: Annotated[bool, typer.Option("--repealed", help="已废止，没有新文本")] = False,
     by: Annotated[str | None, typer.Option("--by", help="由哪部法规废止")] = None,
@@ -375,25 +374,39 @@ def law_impact(
     """法规修改或者废止涉及哪些事项的哪些依据；不登记任何内容。Which bases of which items a law's change touches.
 
     \b
-    --full 在 JSON 中另列事项的内部编号、依据的次序、条号的“之”数、所引条款范围的末条。
+    不写 LAW，用 --repealed --by 写明一部法规的，一次列出它所废止的全部法规。
+    --full 在 JSON 中另列事项的内部编号、依据的次序、条号的“之”数、所引条款范围的末条，以及所废止的法规。
     例 Example: shixiang law impact 保守国家秘密法 --from 2010-04-29 --to 2024-02-27 --json
+    例 Example: shixiang law impact --repealed --by 民法典 --json
     """
     from models import clock
-    from models.actions.impact import impact
+    from models.actions.impact import impact, impact_of_repeals
     from models.domain.errors import BadInput
     from models.domain.law_reach import LISTS
 
     if repealed == (to_version is not None):
         raise BadInput("field_invalid", "请写明新文本（--to 日期），或者写明已废止（--repealed）。", field="to")
-    old, new = _day(from_version), None if to_version is None else _day(to_version)
+    if law is None and not (repealed and by):
+        message = "请写明法规名称；一部法规所废止的全部法规，用 --repealed --by 法规名称。"
+        raise BadInput("field_invalid", message, field="law")
+    if law is not None and from_version is None:
+        raise BadInput("field_invalid", "请写明旧文本（--from 日期）。", field="from")
+    old, new = None if from_version is None else _day(from_version), None if to_version is None else _day(to_version)
     db = readable() or nothing_loaded()
+    gone: list[str] = []
     try:
-        found = impact(db, law=law, from_edition=old, to_edition=new, by=by, now=clock.now())
+        if law is None or old is None:
+            gone, found = impact_of_repeals(db, by=by or "", now=clock.now())
+        else:
+            found = impact(db, law=law, from_edition=old, to_edition=new, by=by, now=clock.now())
     finally:
         db.close()
     if as_json:
-        say_json({"law": law, "from": from_version, "to": to_version, **found.as_json(full=full)})
+        more = {"repealed": gone} if full else {}
+        say_json({"law": law, "from": from_version, "to": to_version, **found.as_json(full=full), **more})
         return
+    if gone:
+        say(f"《{by}》废止 {len(gone)} 部：{'、'.join(f'《{title}》' for title in gone)}。")
     for name, heading in LISTS.items():
         rows = getattr(found, name)
         if rows:

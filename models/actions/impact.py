@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime
 
 from sqlalchemy import Connection
@@ -13,17 +13,20 @@ from models.domain.basis_check import BasisProblem, KnownLaw, LawLibrary, check_
 from models.domain.deadlines import SHANGHAI
 from models.domain.errors import BadInput, Unknown
 from models.domain.impact import (
+    NOT_YET,
     Amendment,
     Impact,
     candidates_of,
     impact_of_amendment,
     impact_of_repeal,
     implementing,
+    mentioned,
+    together,
 )
 from models.domain.law_text import Article, LawText, canonical_title, former_titles
 from models.domain.law_titles import Library
 from models.domain.numerals import NUMERAL_CHARS, chinese_to_int
-from models.domain.repeals import repeals
+from models.domain.repeals import Repeal, repeals
 from models.store import catalogue, laws
 from models.store.database import Database
 
@@ -60,14 +63,14 @@ def find_impact(
 ) -> Impact:
     """As `impact`, within a transaction."""
     today = now.astimezone(SHANGHAI).date()
-    row = known_law(connection, law)
-    known_edition(connection, row, from_edition)
-    cited = catalogue.cited_bases(connection, row.canonical)
-    bases_of = catalogue.other_bases(connection, row.canonical)
     if to_edition is None:
-        successor = None if by is None else known_law(connection, by).title
-        found = impact_of_repeal(row.title, cited, bases_of=bases_of, by=successor)
+        row = repealed_law(connection, law)
+        if row.id:
+            known_edition(connection, row, from_edition)
+        found = _repeal(connection, [row], by=None if by is None else known_law(connection, by), today=today)
     else:
+        row = known_law(connection, law)
+        known_edition(connection, row, from_edition)
         if to_edition <= from_edition:
             message = f"新文本（{to_edition}）应晚于旧文本（{from_edition}）。"
             raise BadInput("field_invalid", message, field="to")
@@ -80,10 +83,95 @@ def find_impact(
             held=frozenset(laws.editions(connection, row.id)),
             compared=compared(connection, law_id=row.id, old=from_edition, new=to_edition),
         )
+        cited, bases_of = (
+            catalogue.cited_bases(connection, row.canonical),
+            catalogue.other_bases(connection, [row.canonical]),
+        )
         found = impact_of_amendment(change, cited, bases_of=bases_of, today=today)
         _add_implementing(connection, found, row)
+        quoting = catalogue.quoting(connection, row.canonical)
+        whole, indirect = mentioned(quoting, row.canonical, row.title, found, {one.item_id for one in cited})
+        found.whole_law.extend(whole)
+        found.indirect.extend(indirect)
     _add_uncertain(connection, found, row)
     return found
+
+
+def impact_of_repeals(db: Database, *, by: str, now: datetime) -> tuple[list[str], Impact]:
+    """Every law that a law's text repeals, and what that does to all their citations at once.
+
+    An item that stands on several of them only is to be cancelled. Raises `Unknown` law_unknown, `BadInput` field_invalid
+    where the text repeals nothing.
+    """
+    today = now.astimezone(SHANGHAI).date()
+    with db.reader() as connection:
+        law = known_law(connection, by)
+        gone = [repeal.title for repeal in _repealed_by(connection, law) if not repeal.namesake]
+        if not gone:
+            raise BadInput("field_invalid", f"《{law.title}》的文本没有写明废止其他法规。", field="by")
+        rows = [laws.law_by_title(connection, title) or _unheld(title) for title in gone]
+        found = _repeal(connection, rows, by=law, today=today)
+        for row in rows:
+            _add_uncertain(connection, found, row)
+        return [row.title for row in rows], found
+
+
+def _repeal(connection: Connection, gone: Sequence[laws.LawRow], *, by: laws.LawRow | None, today: date) -> Impact:
+    bases_of = catalogue.other_bases(connection, [law.canonical for law in gone])
+    named = set() if by is None else {canonical_title(one.title) for one in _repealed_by(connection, by)}
+    pending = None if by is None else _pending(connection, by, today)
+    return together(
+        impact_of_repeal(
+            law.title,
+            catalogue.cited_bases(connection, law.canonical),
+            bases_of=bases_of,
+            by=None if by is None else by.title,
+            gap=_gap_of_repeal(law, by, named) or pending,
+        )
+        for law in gone
+    )
+
+
+def _gap_of_repeal(law: laws.LawRow, by: laws.LawRow | None, named: Collection[str]) -> str | None:
+    """What is not known of a repeal: what the library holds does not say it."""
+    if by is not None and law.canonical not in named:
+        return f"《{by.title}》的文本没有写明废止《{law.title}》"
+    if by is None and not law.id:
+        return f"法规库没有《{law.title}》的文本"
+    return None
+
+
+def _pending(connection: Connection, by: laws.LawRow, today: date) -> str | None:
+    """That the repealing law's only text is not in force yet."""
+    days = laws.editions(connection, by.id)
+    text = _text(connection, by, days[0]) if len(days) == 1 else None
+    if text is None or text.certainty != "certain" or text.effective_on is None or text.effective_on <= today:
+        return None
+    return f"《{by.title}》自 {text.effective_on} 起施行，{NOT_YET}"
+
+
+def _repealed_by(connection: Connection, law: laws.LawRow) -> list[Repeal]:
+    """What any text of a law repeals, each law once; a later text may have left the sentence out."""
+    found: dict[str, Repeal] = {}
+    for day in reversed(laws.editions(connection, law.id)):
+        for repeal in repeals(law.title, laws.articles(connection, law.id, day)):
+            found.setdefault(canonical_title(repeal.title), repeal)
+    return list(found.values())
+
+
+def repealed_law(connection: Connection, title: str) -> laws.LawRow:
+    """A law that is repealed. Its text need not be held (`id` is then empty): that it is cited is enough.
+
+    Raises `Unknown` law_unknown.
+    """
+    row = laws.law_by_title(connection, title)
+    if row is None and catalogue.is_cited(connection, canonical_title(title)):
+        row = _unheld(title)
+    return row or known_law(connection, title)
+
+
+def _unheld(title: str) -> laws.LawRow:
+    return laws.LawRow("", canonical_title(title), title.strip().strip("《》"))
 
 
 def known_law(connection: Connection, title: str) -> laws.LawRow:
@@ -134,7 +222,9 @@ def _add_implementing(connection: Connection, found: Impact, law: laws.LawRow) -
         by_article = _citing_articles(texts, law.canonical)
         if by_article:
             cited = catalogue.cited_bases(connection, regulation.canonical)
-            found.indirect.extend(implementing(cited, by_article, regulation.title, law.title, found.affected))
+            found.indirect.extend(
+                implementing(cited, by_article, regulation.title, law.title, found.affected, found.gap)
+            )
 
 
 def _citing_articles(texts: Iterable[Article], canonical: str) -> dict[tuple[int, int], list[int]]:
@@ -157,6 +247,7 @@ def _citing_articles(texts: Iterable[Article], canonical: str) -> dict[tuple[int
 
 def _add_uncertain(connection: Connection, found: Impact, law: laws.LawRow) -> None:
     """Bases under titles the library does not have that resemble this law's, or that it had before."""
+    # A law without a text has no history.
     newest = [laws.law_version(connection, law.id, day) for day in laws.editions(connection, law.id)[-1:]]
     before = former_titles(law.title, newest[0].header.split("\n")) if newest and newest[0] else []
     library = Library([law.title], {law.title: before})
@@ -190,13 +281,18 @@ def check(db: Database, *, now: datetime) -> list[BasisProblem]:
 
 
 def _void(connection: Connection, known: Mapping[str, KnownLaw], ids: Mapping[str, str]) -> dict[str, str]:
-    """Titles that a text in force repeals, by the law that does it; a law's own older namesakes are not among them."""
+    """Titles that a text repeals which is or was in force, by the law that does it: what is repealed stays so when a later
+    text leaves the sentence out. A law's own older namesakes are not among them, nor one of which a later text is held.
+    """
     found: dict[str, str] = {}
     titles = {ids[canonical]: (law.title, law.in_force) for canonical, law in known.items()}
     for law_id, edition, article in laws.articles_saying(connection, "废止"):
         title, in_force = titles[law_id]
-        if edition == in_force:
-            for repeal in repeals(title, [article]):
-                if not repeal.namesake:
-                    found.setdefault(canonical_title(repeal.title), title)
+        if in_force is None or edition > in_force:
+            continue
+        for repeal in repeals(title, [article]):
+            canonical = canonical_title(repeal.title)
+            later = canonical in known and known[canonical].editions[-1] > edition
+            if not repeal.namesake and not later:
+                found.setdefault(canonical, title)
     return found

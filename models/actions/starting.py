@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, and_, insert, select, update
 
 from models.actions.comparing import prepare
-from models.actions.impact import find_impact, known_edition, known_law
+from models.actions.impact import find_impact, known_edition, known_law, repealed_law
 from models.actions.operating import refuse_where_paused
 from models.domain.audit import AUDITED
 from models.domain.deadlines import SHANGHAI
@@ -235,9 +235,11 @@ def _texts(connection: Connection, request: LawChange) -> tuple[laws.LawRow, lis
 
 
 def _known(connection: Connection, request: LawChange) -> laws.LawRow:
-    law = known_law(connection, request.law)
+    """The law of a change; of a repealed one that is cited no text need be held."""
+    known = known_law if request.to_version else repealed_law
+    law = known(connection, request.law)
     for edition in (request.from_version, request.to_version):
-        if edition is not None:
+        if edition is not None and law.id:
             known_edition(connection, law, edition)
     if request.to_version is not None and request.to_version <= request.from_version:
         message = f"“新文本”（{request.to_version}）应晚于“旧文本”（{request.from_version}）。"

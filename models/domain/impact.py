@@ -7,8 +7,8 @@ always is a row. What is proposed comes with its reason in a sentence; where not
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from functools import cached_property
 from typing import Any, Final
@@ -26,12 +26,16 @@ from models.domain.reach import CHANGE_WORDS
 OUTCOME_OF_KIND: Final = {"approval_to_filing": "retype", "approval_dropped": "check", "authority": "change_organ"}
 """What an amended article of this kind proposes for an item; every other kind proposes `change_basis`."""
 
+LISTS: Final = ("rows", "whole_law", "editorial", "indirect", "already_new", "uncertain")
+"""The lists of an impact: each judged citation stands in one of them."""
+
 NOT_YET: Final = "尚未生效"
 """How a gap ends that is none of the library: the new text is only not in force yet."""
 
 _OWN: Final = re.compile(
     rf"本(?:法|条例|规定|办法|细则|决定)第([{NUMERAL_CHARS}]{{1,12}})条(?:之([{NUMERAL_CHARS}]{{1,3}}))?"
 )
+_MENTIONED: Final = 0.5  # how sure it is that an article that is only mentioned matters
 _QUOTE_FROM: Final = 8  # characters; a shorter quotation stands in many articles
 _QUOTE_LEADS_FROM: Final = 20  # characters of a quotation that may lead to another article than the whole text does
 _QUOTE_LEADS_AT: Final = 70.0  # how much of it must stand there, 0 to 100
@@ -112,13 +116,12 @@ class Impact:
     uncertain: list[ImpactRow] = field(default_factory=list)
     #: What became of the old text's articles that did not stay as they were, in a word, by number and sub-number.
     affected: dict[Key, str] = field(default_factory=dict)
+    #: What the library lacks between both texts.
+    gap: str | None = None
 
     def as_json(self, *, full: bool = False) -> dict[str, list[dict[str, Any]]]:
         """The lists as other programs read them; `full` with what tells one basis from another of the same item."""
-        return {
-            name: [asdict(row) if full else row.as_json() for row in getattr(self, name)]
-            for name in ("rows", "whole_law", "editorial", "indirect", "already_new", "uncertain")
-        }
+        return {name: [asdict(row) if full else row.as_json() for row in getattr(self, name)] for name in LISTS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,9 +147,17 @@ def impact_of_amendment(
 
 
 def impact_of_repeal(
-    title: str, cited: Iterable[CitedBasis], *, bases_of: Mapping[str, int], by: str | None = None
+    title: str,
+    cited: Iterable[CitedBasis],
+    *,
+    bases_of: Mapping[str, int],
+    by: str | None = None,
+    gap: str | None = None,
 ) -> Impact:
-    """A repealed law leaves its citations void: the basis is dropped, and the item cancelled where it was the only one."""
+    """A repealed law leaves its citations void: the basis is dropped, and the item cancelled where it was the only one.
+
+    `bases_of` counts the bases of each item that stay; `gap` says what is not known of the repeal.
+    """
     found = Impact()
     by_words = f"，由《{by}》取代" if by else ""
     for basis in cited:
@@ -162,8 +173,18 @@ def impact_of_repeal(
                     reason=f"《{title}》已废止{by_words}"
                     + ("，事项没有其他依据" if gone else "，须更换或者删去该依据"),
                     confidence=1.0,
+                    gap=gap,
                 )
             )
+    return found
+
+
+def together(impacts: Iterable[Impact]) -> Impact:
+    """The impacts of several laws as one."""
+    found = Impact()
+    for one in impacts:
+        for name in LISTS:
+            getattr(found, name).extend(getattr(one, name))
     return found
 
 
@@ -192,6 +213,7 @@ def implementing(
     regulation: str,
     title: str,
     affected: Mapping[Key, str],
+    gap: str | None = None,
 ) -> list[ImpactRow]:
     """Items that stand on an article of a regulation which itself cites an affected article of the law: one step.
 
@@ -203,9 +225,51 @@ def implementing(
             for number in by_article.get((place.article or 0, place.sub or 0), ()):
                 if (number, 0) in affected:
                     reason = f"所引《{regulation}》该条依照《{title}》第{int_to_chinese(number)}条，后者{affected[number, 0]}"
-                    found.append(_row(basis, place, None, None, outcome="check", reason=reason, confidence=0.5))
+                    found.append(
+                        _row(basis, place, None, None, outcome="check", reason=reason, confidence=0.5, gap=gap)
+                    )
                     break
     return found
+
+
+def mentioned(
+    quoting: Iterable[CitedBasis], canonical: str, title: str, found: Impact, citing: Collection[str]
+) -> tuple[list[ImpactRow], list[ImpactRow]]:
+    """Items whose quoted text names the law: those that name it as a whole, and those that name an affected article of it.
+
+    `quoting` are citations of other laws, `found` what the amendment does to those of its own, `citing` the items that
+    cite this one themselves and are judged by that.
+    """
+    pattern = re.compile(
+        rf"《(?:中华人民共和国)?{re.escape(canonical)}》(?:第([{NUMERAL_CHARS}]{{1,12}})条(?:之([{NUMERAL_CHARS}]{{1,3}}))?)?"
+    )
+    whole: dict[str, ImpactRow] = {}
+    indirect: dict[str, ImpactRow] = {}
+    for basis in quoting:
+        if basis.item_id in citing:
+            continue
+        place = Place(basis.article, basis.sub, basis.paragraph, basis.item)
+        for number, sub in pattern.findall(basis.quoted or ""):
+            if not number:
+                reason = f"所引条文中提到《{title}》，没有写明条款"
+                row = _row(
+                    basis, place, None, None, outcome="none", reason=reason, confidence=_MENTIONED, gap=found.gap
+                )
+                whole.setdefault(basis.item_id, replace(row, old_article=None, old_sub=None))
+            elif (key := _numbered(number, sub)) in found.affected:
+                reason = f"所引条文中提到《{title}》{article_name(*key)}，后者{found.affected[key]}"
+                row = _row(
+                    basis, place, None, None, outcome="check", reason=reason, confidence=_MENTIONED, gap=found.gap
+                )
+                indirect.setdefault(basis.item_id, row)
+    return [row for item, row in whole.items() if item not in indirect], list(indirect.values())
+
+
+def _numbered(number: str, sub: str) -> Key:
+    try:
+        return chinese_to_int(number), chinese_to_int(sub) if sub else 0
+    except ValueError:
+        return 0, 0
 
 
 class _Judge:
@@ -223,7 +287,7 @@ class _Judge:
         self.gone: dict[str, bool] = {}
 
     def all(self, cited: Sequence[CitedBasis]) -> Impact:
-        found = Impact(affected=self.affected)
+        found = Impact(affected=self.affected, gap=self.gap)
         self._count_what_stays(cited)
         for basis in cited:
             for place in _written_out(basis, self.where):

@@ -34,6 +34,7 @@ RULES: Final = {
     "not_in_old": "旧文本没有所引条文",
     "similar_title": "所引法规名称相近",
     "whole_law": "引用整部法规",
+    "mentioned": "所引条文提到该法规",
     "refers": "所引条文提到变动的条文",
     "implementing": "所引下位法条文依照变动的条文",
     "already_new": "所引已是新文本",
@@ -76,7 +77,9 @@ def rule_of(part: str, row: ImpactRow, *, repeal: bool) -> str:
             return "repealed" if repeal else "removed"
         return "moved" if row.change == "moved" else "amended"
     if part == "whole_law":
-        return "annex" if row.outcome == "check" else "whole_law"
+        if row.outcome == "check":
+            return "annex"
+        return "whole_law" if row.confidence == 1.0 else "mentioned"
     if part == "indirect":
         return "refers" if row.change == "unchanged" else "implementing"
     if part == "uncertain":

@@ -9,7 +9,7 @@ from datetime import date, datetime
 from functools import partial
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, case, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, case, func, insert, not_, or_, select, update
 
 from models.domain.impact import CitedBasis
 from models.domain.law_text import canonical_title
@@ -191,15 +191,32 @@ def _bases() -> Select[Any]:
     )  # fmt: skip
 
 
-def other_bases(connection: Connection, canonical: str) -> dict[str, int]:
-    """How many bases naming other laws each item has that cites this one; items without any are left out."""
+def quoting(connection: Connection, canonical: str) -> list[CitedBasis]:
+    """The citations of other laws whose quoted text names this one: 依照《…法》的规定, in the order of item and basis."""
+    named = BASIS.c.quoted.contains(f"{canonical}》", autoescape=True)
+    return [CitedBasis(*row) for row in connection.execute(_bases().where(and_(BASIS.c.canonical != canonical, named)))]
+
+
+def is_cited(connection: Connection, canonical: str) -> bool:
+    """Whether any basis of a standing version that is not cancelled names this law."""
+    query = _bases().where(BASIS.c.canonical == canonical).limit(1)
+    return connection.execute(query).first() is not None
+
+
+def other_bases(connection: Connection, canonicals: Sequence[str]) -> dict[str, int]:
+    """How many bases naming other laws each item has that cites one of these; items without any are left out."""
     other, mine = BASIS.alias("other"), BASIS.alias("mine")
-    naming = select(mine.c.version_id).where(mine.c.canonical == canonical)
+
+    def names_one(column: ColumnElement[str]) -> ColumnElement[bool]:
+        # One title the plain way: over a million bases a list costs more.
+        return column == canonicals[0] if len(canonicals) == 1 else among(column, canonicals)
+
+    naming = select(mine.c.version_id).where(names_one(mine.c.canonical))
     query: Select[Any] = (
         select(VERSION.c.item_id, func.count())
         .select_from(other)
         .join(VERSION, VERSION.c.id == other.c.version_id)
-        .where(and_(other.c.version_id.in_(naming), other.c.canonical != canonical, STANDING))
+        .where(and_(other.c.version_id.in_(naming), not_(names_one(other.c.canonical)), STANDING))
         .group_by(VERSION.c.item_id)
     )
     return {item_id: count for item_id, count in connection.execute(query)}

@@ -451,6 +451,9 @@ def test_an_impact_that_cannot_be_told_is_refused_with_a_sentence(loaded: Path) 
         (law, "--from", "1998", "--to", "2016-02-06"): "2024-02-27 的形式",
         (law, "--from", "1998-10-25", "--to", "2020-01-01"): "现有：1998-10-25、2016-02-06",
         ("社会团体管理登记条例", "--from", "1998-10-25", "--repealed"): "名称相近的有：《社会团体登记管理条例》",
+        ("--repealed",): "--repealed --by 法规名称",
+        (law, "--repealed"): "--from 日期",
+        ("--repealed", "--by", law): "没有写明废止其他法规",
     }.items():
         done = shixiang(loaded, "law", "impact", *words)
         assert (done.returncode, sentence in done.stderr) == (2, True), done.stderr

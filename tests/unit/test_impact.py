@@ -12,6 +12,7 @@ from models.domain.impact import (
     impact_of_amendment,
     impact_of_repeal,
     implementing,
+    mentioned,
 )
 from models.domain.law_text import Article, LawText, missing_editions
 
@@ -195,3 +196,28 @@ def test_a_regulation_that_cites_a_changed_article_leads_one_step_further() -> N
 def test_a_similar_title_is_left_to_a_person() -> None:
     [row] = candidates_of([cites(2, title="示例市餐饮服务营理条例")], TITLE)
     assert (row.outcome, row.confidence, row.preselected) == ("check", 0.5, False)
+
+
+def test_a_law_that_is_only_mentioned_in_a_quoted_article_is_found_and_pre_selects_nothing() -> None:
+    def quotes(item: str, words: str) -> CitedBasis:
+        return cites(65, item_id=item, title="示例市专利条例", quoted=words)
+
+    found = judged(cites(2, item_id="own"))
+    whole, indirect = mentioned(
+        [
+            quotes("whole", f"当事人可以依照《{TITLE}》向窗口提出。"),
+            quotes("changed", f"依照《{TITLE}》第三条的规定办理手续。"),
+            quotes("unchanged", f"依照《{TITLE}》第一条的规定办理。"),
+            quotes("own", f"依照《{TITLE}》办理。"),
+            quotes("another", f"依照《{TITLE}实施细则》第三条办理。"),
+        ],
+        TITLE,
+        TITLE,
+        found,
+        {"own"},
+    )
+    assert [(row.item_id, row.basis, row.old_article, row.outcome) for row in whole] == [
+        ("whole", "《示例市专利条例》第六十五条", None, "none")
+    ]
+    assert [(row.item_id, row.preselected) for row in indirect] == [("changed", False)]
+    assert "第三条" in indirect[0].reason and "移" in indirect[0].reason
