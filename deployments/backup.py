@@ -30,6 +30,7 @@ from models.actions.audit import Finding, verify
 from models.actions.restoring import Resumed, resume
 from models.domain.deadlines import SHANGHAI
 from models.domain.errors import BadInput, Conflict, Refusal, Unusable
+from models.domain.os_words import reason_of
 from models.settings import Settings
 from models.store.copying import Facts, Staged, copy_out
 from models.store.database import Database
@@ -111,7 +112,7 @@ def backup(settings: Settings, db: Database, *, to: Path | None, with_secret: bo
 def _no_room(folder: Path, error: OSError) -> Unusable:
     if error.errno in {28, 27}:
         return Unusable("disk_full", f"{folder} 的空间不足，未作任何改动。")
-    return Unusable("home_read_only", f"{folder} 不能写入（{error.strerror}），未作任何改动，请检查权限和空间。")
+    return Unusable("home_read_only", f"{folder} 不能写入（{reason_of(error)}），未作任何改动，请检查权限和空间。")
 
 
 def _write(work: Path, target: Path, settings: Settings, db: Database, with_secret: bool, now: datetime) -> Made:
@@ -176,6 +177,9 @@ def restore(settings: Settings, archive: Path, *, replace: bool, now: datetime) 
     Raises `BadInput` file_unreadable, backup_broken, backup_other; `Conflict` home_in_use, home_not_empty; `Unusable`.
     """
     home = settings.home_path
+    if not archive.is_file():  # asked first: no home is made for a file that is not there
+        reason = "这是一个文件夹" if archive.is_dir() else "没有这个文件"
+        raise BadInput("file_unreadable", f"备份 {archive} 打不开：{reason}，未还原。", file=str(archive))
     try:
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
         with held(home), tempfile.TemporaryDirectory(prefix=".restoring-", dir=home) as folder:
@@ -278,8 +282,6 @@ def _unpack(archive: Path, work: Path) -> dict[str, Any]:
             if wanted:
                 raise broken
             return manifest
-    except FileNotFoundError:
-        raise BadInput("file_unreadable", f"没有文件 {archive}。", file=str(archive)) from None
     except (tarfile.TarError, EOFError, ValueError, KeyError, TypeError, AttributeError, OSError) as error:
         if isinstance(error, OSError) and error.errno in {27, 28, 13}:
             raise

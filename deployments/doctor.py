@@ -240,14 +240,14 @@ class _Doctor:
     # --- the data
 
     def database(self) -> Iterator[Answer]:
-        from models.store.migrate import head
+        from models.store.revision import head
 
         try:
             with quick.reading(self.url) as read:
                 if read.empty:
                     yield "ok", "还没有数据，首次启动或者载入时建立。"
                     return
-                server, revision = health.server(read, self.sqlite), health.revision(read)
+                server, revision = health.server(read, self.sqlite), quick.revision(read)
         except Exception as error:
             yield (
                 "unusable",
@@ -257,17 +257,15 @@ class _Doctor:
             return
         if server.lacks:
             yield "bad", f"PostgreSQL 没有扩展 {'、'.join(server.lacks)}。", "请安装 postgresql-contrib。"
+        if revision is not None and revision > head():
+            yield "unusable", f"数据版本 {revision}，程序版本 {head()}。", "程序比数据旧，请升级程序。"
+            return
         if self.file is not None and (fault := health.write_fault(self.file)) is not None:
             todo = "稍后再查；一直如此的，看是谁长时间占用。" if "locked" in fault else "请检查文件权限和磁盘空间。"
             yield "bad", f"{self.file} 现在不能写入（{fault}）。", todo
             return
         if revision != head():
-            newer = revision is not None and revision > head()
-            yield (
-                "unusable" if newer else "warn",
-                f"数据版本 {revision}，程序版本 {head()}。",
-                "程序比数据旧，请升级程序。" if newer else "下一次启动时自动升级；升级前请先备份。",
-            )
+            yield "warn", f"数据版本 {revision}，程序版本 {head()}。", "下一次启动时自动升级；升级前请先备份。"
             return
         yield "ok", f"{server.name} {server.version}，数据版本 {revision}，可以写入。"
 

@@ -231,17 +231,16 @@ def run(*, sample_items: int = 3000, sample_departments: int = 30, say: Callable
     settings = Settings()
     try:
         check_home(settings.home_path)
-        lock = _alone(settings.home_path)
-        check_ports(_ports(settings))
-        prepare(settings, sample_items, sample_departments, say)
-        if not own_server():
-            create_database(settings)
+        with _alone(settings.home_path):
+            check_ports(_ports(settings))
+            prepare(settings, sample_items, sample_departments, say)
+            if not own_server():
+                create_database(settings)
+            supervisor = Supervisor(settings, say)
+            supervisor.end_by(signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+            say("正在启动……")
+            supervisor.run()
     except Refusal as refusal:
         print(refusal.message, file=sys.stderr)
         return 2
-    supervisor = Supervisor(settings, say)
-    supervisor.end_by(signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-    say("正在启动……")
-    supervisor.run()
-    lock.close()
     return 0

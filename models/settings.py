@@ -11,6 +11,8 @@ from typing import Literal
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+_DATABASES = ("sqlite", "postgresql://", "postgres://", "postgresql+")
+
 
 class Settings(BaseSettings):
     """What an office may set. Paths are made absolute when read."""
@@ -48,6 +50,13 @@ class Settings(BaseSettings):
     def _proof(cls, value: object) -> object:
         if value == "oidc":
             raise ValueError("统一认证（oidc）尚未支持，请改用 session 或者 code")
+        return value
+
+    @field_validator("database_url", "prefect_database_url")
+    @classmethod
+    def _database(cls, value: str) -> str:
+        if value and not value.startswith(_DATABASES):
+            raise ValueError("应为 postgresql://用户:密码@主机/库名，或者留空")
         return value
 
     @property

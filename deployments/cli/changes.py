@@ -14,11 +14,12 @@ from deployments.cli.common import (
     Whole,
     nothing_loaded,
     readable,
+    reading,
     say,
     say_json,
     settings,
+    standing,
     warn,
-    writable,
     write_document,
 )
 
@@ -123,7 +124,7 @@ def start(
 
     values = read_params(params)
     read_request(trigger, values)
-    db = writable()
+    db = standing()
     try:
         made = verb(db, trigger=trigger, params=values, by=by, via="cli", key=key, again=again, now=clock.now())
         open_now = find_change(db, change_id=made.id)["state"] == "open"
@@ -157,7 +158,7 @@ def show(change_id: Id, as_json: Json = False) -> None:
     from models.domain.errors import Unknown
     from models.store import quick
 
-    with quick.reading(settings().business_url) as read:
+    with reading() as read:
         found = quick.change(read, change_id)
     if found is None:
         raise Unknown("change_unknown", f"没有编号为 {change_id} 的变更。")
@@ -205,7 +206,7 @@ def list_changes(
         raise BadInput("field_invalid", f"“--state”应为 {'、'.join(_STATES)} 之一，现为“{state}”。", field="state")
     from models.store import quick
 
-    with quick.reading(settings().business_url) as read:
+    with reading() as read:
         found = quick.changes(read, state)
     if as_json:
         say_json(found)
@@ -234,7 +235,7 @@ def withdraw(
         from models.domain.errors import Unknown
 
         raise Unknown("change_unknown", f"没有编号为 {change_id} 的变更。")
-    db = writable()
+    db = standing()
     chosen = settings()
     try:
         row = find_change(db, change_id=change_id)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import re
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -17,16 +19,32 @@ from typer.exceptions import Abort, TyperException
 if TYPE_CHECKING:
     from models.settings import Settings
     from models.store.database import Database
+    from models.store.quick import Reading
 
-Out = Annotated[Path, typer.Option("--out", metavar="FILE", help="写入哪个文件，例如 对照表.docx；已有的会被替换")]
+
+def named_path(text: str | Path) -> Path:
+    """A path as it was typed. An empty one is a script's variable without a value, not the folder one stands in."""
+    if not str(text):
+        raise typer.BadParameter("没有写明文件或者文件夹")
+    return Path(text)
+
+
+Out = Annotated[
+    Path,
+    typer.Option("--out", metavar="FILE", parser=named_path, help="写入哪个文件，例如 对照表.docx；已有的会被替换"),
+]
 Whole = Annotated[bool, typer.Option("--whole", help="未修改的条文也列入")]
 REFUSED = 2
-#: What typer says of a command that was mistyped, and what we say. It does not look for translations itself.
+#: What typer and pydantic say of a value that was mistyped, and what we say. They do not look for translations themselves.
 _MISUSES = (
     (r"No such command '(.+?)'.*", "没有命令 {}"),
     (r"Got unexpected extra argument\S* \((.+)\)", "多出 {}"),
     (r"Option '(.+)' requires an argument", "选项 {} 后面没有值"),
     (r"Input should be a valid (?:integer|number).*", "应为数字"),
+    (r"Input should be a finite number", "应为数字"),
+    (r"Input should be greater than (\S+)", "应大于 {}"),
+    (r"Input should be '(.+)'", "应为 {} 之一"),
+    (r"Value error, (.+)", "{}"),
     (r"Input should be greater than or equal to (\S+)", "应不小于 {}"),
     (r"Input should be less than or equal to (\S+)", "应不大于 {}"),
 )
@@ -44,21 +62,30 @@ def settings() -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = "SHIXIANG_" + ".".join(str(part) for part in first["loc"]).upper()
-        message = f"设置 {name} 的值“{first.get('input')}”不可用：{first['msg']}。"
+        message = f"设置 {name} 的值“{first.get('input')}”不可用：{_ours(first['msg'])}。"
         raise Unusable("setting_invalid", message, setting=name) from None
+
+
+@contextlib.contextmanager
+def reading() -> Iterator[Reading]:
+    """A short look into our data; empty where there is none yet, and nothing is created. Raises Unusable schema_newer."""
+    from models.store import quick
+    from models.store.revision import refuse_newer
+
+    with quick.reading(settings().business_url) as read:
+        if not read.empty:
+            refuse_newer(quick.revision(read))
+        yield read
 
 
 def readable() -> Database | None:
     """Our data for a command that only reads; None where there is nothing yet, and nothing is created."""
-    from models.store.quick import reading
-
-    url = settings().business_url
-    with reading(url) as read:
+    with reading() as read:
         if read.empty:
             return None
     from models.store.database import Database
 
-    return Database(url)
+    return Database(settings().business_url)
 
 
 def writable() -> Database:
@@ -79,6 +106,14 @@ def writable() -> Database:
     return db
 
 
+def standing() -> Database:
+    """As `writable`, for a command that can do nothing without data: no home is made for it. Raises nothing_loaded."""
+    with reading() as read:
+        if read.empty:
+            nothing_loaded()
+    return writable()
+
+
 def nothing_loaded() -> NoReturn:
     """The refusal of a command that needs data, in an empty home."""
     from models.domain.errors import Unusable
@@ -96,14 +131,28 @@ def warn(text: str) -> None:
     print(text, file=sys.stderr)
 
 
+def day(text: str, name: str) -> date:
+    """A day as YYYY-MM-DD, and no other way of writing one. Raises BadInput field_invalid."""
+    from models.domain.errors import BadInput
+
+    try:
+        if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
+            raise ValueError
+        return date.fromisoformat(text)
+    except ValueError:
+        message = f"“{name}”应为日期，写作 2024-02-27 的形式，现为“{text}”。"
+        raise BadInput("field_invalid", message, field=name) from None
+
+
 def write_document(path: Path, content: bytes) -> None:
     """Write a file. Raises Unusable file_unwritable."""
     from models.domain.errors import Unusable
+    from models.domain.os_words import reason_of
 
     try:
         path.write_bytes(content)
     except OSError as error:
-        message = f"文件 {path} 不能写入：{error.strerror}。请换一个位置，或者先关闭正在打开它的程序。"
+        message = f"文件 {path} 不能写入：{reason_of(error)}。请换一个位置，或者先关闭正在打开它的程序。"
         raise Unusable("file_unwritable", message, file=str(path)) from error
 
 
@@ -145,10 +194,7 @@ def _misused(error: TyperException) -> str:
     """What is wrong with a command as it was typed, and where its use is explained."""
     kind, param, context = type(error).__name__, getattr(error, "param", None), getattr(error, "ctx", None)
     hint = str(getattr(error, "param_hint", None) or (param.get_error_hint() if param else "")).replace("'", "")
-    said = error.message.rstrip(".")
-    for pattern, ours in _MISUSES:
-        if match := re.fullmatch(pattern, said, re.DOTALL):
-            said = ours.format(*match.groups())
+    said = _ours(error.message)
     if kind == "MissingParameter":
         words = f"缺少 {hint}"
     elif kind == "NoSuchOption":
@@ -163,22 +209,55 @@ def _misused(error: TyperException) -> str:
     return f"{words}。用法见 `{context.command_path if context else 'shixiang'} -h`。"
 
 
+def _ours(said: str) -> str:
+    """What typer or pydantic said, in Chinese where we have the words."""
+    said = said.rstrip(".")
+    for pattern, ours in _MISUSES:
+        if match := re.fullmatch(pattern, said, re.DOTALL):
+            return ours.format(*match.groups())
+    return said
+
+
+#: What a database says (in small letters), and what we say.
+_FAULTS = (
+    ("readonly", "数据目录不能写入，未作任何改动，请检查权限和空间。"),
+    ("read-only", "数据目录不能写入，未作任何改动，请检查权限和空间。"),
+    ("disk is full", "磁盘空间不足，未作任何改动，请检查权限和空间。"),
+    ("locked", "数据库正忙，未作任何改动，请稍后再试。"),
+    (
+        "file is not a database",
+        "数据文件已损坏或者不是本系统的数据，未作任何改动。请从备份还原（`shixiang restore`）。",
+    ),
+    ("malformed", "数据文件已损坏，未作任何改动。请从备份还原（`shixiang restore`）。"),
+    ("unable to open", "数据文件打不开，未作任何改动，请检查数据目录的权限。"),
+    ("no such column", "数据还是旧版本，请先启动一次系统（`shixiang up`）完成升级。"),
+    ("no such table", "数据还是旧版本，请先启动一次系统（`shixiang up`）完成升级。"),
+    ("connection refused", "数据库没有应答。请检查数据库服务和 SHIXIANG_DATABASE_URL。"),
+    ("timeout expired", "数据库没有应答。请检查数据库服务和 SHIXIANG_DATABASE_URL。"),
+    ("resolve host", "找不到数据库所在的主机。请检查 SHIXIANG_DATABASE_URL。"),
+    ("authentication failed", "数据库不接受该用户名或者密码。请检查 SHIXIANG_DATABASE_URL。"),
+)
+
+
 def _sentence(error: Exception) -> str:
     from models.domain.errors import Refusal
 
     if isinstance(error, Refusal):
         return error.message
     words = str(getattr(error, "orig", error)).strip().split("\n")[0]
-    if type(error).__name__ == "OperationalError":
-        for mark, sentence in (
-            ("readonly", "数据目录不能写入，未作任何改动，请检查权限和空间。"),
-            ("disk is full", "磁盘空间不足，未作任何改动，请检查权限和空间。"),
-            ("locked", "数据库正忙，未作任何改动，请稍后再试。"),
-        ):
-            if mark in words:
-                return sentence
-        return f"数据库连不上或者不能使用：{words}。"
-    return f"没有完成：{type(error).__name__} {words}。{_kept(error)}"
+    kind = type(error).__name__
+    if kind in {"OperationalError", "DatabaseError", "ProgrammingError", "UndefinedColumn", "UndefinedTable"}:
+        if kind.startswith("Undefined") or "Undefined" in type(getattr(error, "orig", error)).__name__:
+            words = "no such column"
+        if re.search(r'database "[^"]*" does not exist', words):
+            return "数据库服务中没有这个库。请先建库，或者改正 SHIXIANG_DATABASE_URL。"
+        for mark, sentence in _FAULTS:
+            if mark in words.lower():
+                return sentence + (_kept(error) if "损坏" in sentence else "")
+        return f"数据库连不上或者不能使用：{words}。{_kept(error)}"
+    if isinstance(error, UnicodeEncodeError):
+        return "输入含有不能识别的字符，未作任何改动。请重新输入。"
+    return f"没有完成：{kind} {words}。{_kept(error)}"
 
 
 def _kept(error: Exception) -> str:

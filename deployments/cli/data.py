@@ -15,11 +15,15 @@ import typer
 from deployments.cli.common import (
     Out,
     Whole,
+    day,
+    named_path,
     nothing_loaded,
     readable,
+    reading,
     say,
     say_json,
     settings,
+    standing,
     warn,
     writable,
     write_document,
@@ -33,7 +37,7 @@ if TYPE_CHECKING:
 
 Json = Annotated[bool, typer.Option("--json", help="只输出 JSON")]
 Full = Annotated[bool, typer.Option("--full", help="JSON 中另列更多内容")]
-Paths = Annotated[list[Path], typer.Argument(help="文件或者文件夹")]
+Paths = Annotated[list[Path], typer.Argument(parser=named_path, help="文件或者文件夹")]
 _SHOWN = 20
 _CHANGES = {
     "unchanged": "未改",
@@ -103,8 +107,8 @@ def _tell(report: Report, as_json: bool) -> None:
     refusals = [problem for problem in report.problems if problem.level == "refusal"]
     for problem in refusals[:_SHOWN]:
         warn(problem.message if problem.row == 0 else f"{report.file} {problem.message}")
-    if as_json:
-        return
+    if as_json or any(problem.row == 0 for problem in refusals):
+        return  # of a file that could not be used there is nothing to count
     warnings = [problem for problem in report.problems if problem.level == "warning"]
     for problem in warnings[:_SHOWN]:
         warn(f"{report.file} {problem.message}")
@@ -141,7 +145,7 @@ def law_list(as_json: Json = False) -> None:
     """
     from models.store import quick
 
-    with quick.reading(settings().business_url) as read:
+    with reading() as read:
         found = quick.laws(read)
     if as_json:
         say_json(found)
@@ -168,21 +172,21 @@ def law_cite(
     from models.store import quick
 
     lines = _lines(file)
-    with quick.reading(settings().business_url) as read:
+    with reading() as read:
         known = quick.laws(read)
     library = Library((law["title"] for law in known), {law["title"]: law["formerly"] for law in known})
     for line in lines:
-        reading = read_citations(line)
+        understood = read_citations(line)
         if not as_json:
-            for one in reading.citations:
+            for one in understood.citations:
                 say(format_citation(one) + ("" if one.is_legal_basis else "（不是法律依据）"))
             continue
         found = []
-        for one in reading.citations:
+        for one in understood.citations:
             resolved = library.resolve(one.full_title)
             marked = {"renamed": resolved.renamed} if full else {}
             found.append({**citation_json(one), "law": resolved.law, "candidates": list(resolved.candidates), **marked})
-        before = {"rest": reading.rest} if reading.rest else {}
+        before = {"rest": understood.rest} if understood.rest else {}
         print(json.dumps({"text": line, "citations": found, **before}, ensure_ascii=False))
 
 
@@ -195,16 +199,22 @@ def _lines(file: str) -> list[str]:
 def _decoded(file: str) -> str:
     """A UTF-8 file, or the standard input for `-`. Raises Unusable file_unreadable."""
     from models.domain.errors import Unusable
+    from models.domain.os_words import reason_of
 
     try:
         data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
-        return data.decode("utf-8-sig")
+        text = data.decode("utf-8-sig")
     except OSError as error:
-        message = f"文件 {file} 打不开：{error.strerror}。要识别一段文字，请用 - 从标准输入传入。"
+        message = f"文件 {file or '（没有写明）'} 打不开：{reason_of(error)}。要识别一段文字，请用 - 从标准输入传入。"
         raise Unusable("file_unreadable", message, file=file) from error
     except UnicodeDecodeError as error:
         message = f"文件 {file} 第 {data[: error.start].count(10) + 1} 行不是 UTF-8 编码，请另存为 UTF-8 后再试。"
         raise Unusable("file_unreadable", message, file=file) from error
+    if "\0" in text:
+        raise Unusable("file_unreadable", f"文件 {file} 不是文本文件，请另存为 UTF-8 文本后再试。", file=file)
+    if not text.strip() and file != "-":
+        raise Unusable("file_unreadable", f"文件 {file} 是空的。", file=file)
+    return text
 
 
 def law_diff(
@@ -329,12 +339,12 @@ def _named_text(named: str) -> tuple[str, date | None, Sequence[Article]]:
     from models.actions.impact import known_edition, known_law
     from models.store import laws
 
-    title, at, day = named.rpartition("@")
+    title, at, on = named.rpartition("@")
     if at and not Path(named).exists():
         db = readable() or nothing_loaded()
         try:
             with db.reader() as connection:
-                law, edition = known_law(connection, title), _day(day)
+                law, edition = known_law(connection, title), day(on, "文本日期")
                 known_edition(connection, law, edition)
                 return law.title, edition, laws.articles(connection, law.id, edition)
         finally:
@@ -343,17 +353,6 @@ def _named_text(named: str) -> tuple[str, date | None, Sequence[Article]]:
 
     read = read_law(_decoded(named), Path(named).name)
     return read.title, read.edition_on, read.articles
-
-
-def _day(text: str) -> date:
-    """A day as YYYY-MM-DD. Raises BadInput field_invalid."""
-    from models.domain.errors import BadInput
-
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        message = f"文本日期应写作 2024-02-27 的形式，现为“{text}”。"
-        raise BadInput("field_invalid", message, field="version") from None
 
 
 def _article(number: int, sub: int) -> str:
@@ -386,12 +385,15 @@ def law_impact(
 
     if repealed == (to_version is not None):
         raise BadInput("field_invalid", "请写明新文本（--to 日期），或者写明已废止（--repealed）。", field="to")
+    if by is not None and not repealed:
+        raise BadInput("field_invalid", "“--by”写明由哪部法规废止，只与 --repealed 同用。", field="by")
     if law is None and not (repealed and by):
         message = "请写明法规名称；一部法规所废止的全部法规，用 --repealed --by 法规名称。"
         raise BadInput("field_invalid", message, field="law")
     if law is not None and from_version is None:
         raise BadInput("field_invalid", "请写明旧文本（--from 日期）。", field="from")
-    old, new = None if from_version is None else _day(from_version), None if to_version is None else _day(to_version)
+    old = None if from_version is None else day(from_version, "from")
+    new = None if to_version is None else day(to_version, "to")
     db = readable() or nothing_loaded()
     gone: list[str] = []
     try:
@@ -456,7 +458,7 @@ def law_switch(
     from models import clock
     from models.actions.rules import switch_rule
 
-    db = writable()
+    db = standing()
     try:
         switch_rule(db, rule=rule, off=off, by=by, reason=reason, now=clock.now())
     finally:
@@ -469,7 +471,7 @@ def law_switch(
 
 def items_list(
     department: Annotated[str | None, typer.Option(help="部门编号、全称或者简称")] = None,
-    limit: Annotated[int | None, typer.Option(min=0, help="最多几项")] = None,
+    limit: Annotated[int | None, typer.Option(min=0, max=10_000_000, help="最多几项")] = None,
     as_json: Json = False,
 ) -> None:
     """列出现行事项目录。List the catalogue as it stands.
@@ -477,10 +479,13 @@ def items_list(
     \b
     例 Example: shixiang items list --department 市民政局 --limit 20 --json
     """
+    from models.domain.errors import Unknown
     from models.store import quick
 
-    with quick.reading(settings().business_url) as read:
+    with reading() as read:
         found = quick.items(read, department, limit)
+        if not found and department is not None and not read.empty and not quick.knows_department(read, department):
+            raise Unknown("department_unknown", f"没有名为“{department}”的部门。", name=department)
     if as_json:
         say_json(found)
         return
@@ -501,7 +506,7 @@ def items_check(as_json: Json = False, full: Full = False) -> None:
     from models.domain.codes import code_problems
     from models.store import quick
 
-    with quick.reading(settings().business_url) as read:
+    with reading() as read:
         rows = quick.check(read)
     problems: list[dict[str, str | None]] = []
     for code, name, kind, _, bases in rows if full or not as_json else ():
@@ -538,7 +543,7 @@ def people_list(as_json: Json = False) -> None:
     """
     from models.store import quick
 
-    with quick.reading(settings().business_url) as read:
+    with reading() as read:
         found = quick.people(read)
     if as_json:
         say_json(found)
@@ -562,16 +567,17 @@ def calendar_due(
     例 Example: shixiang calendar due 2026-09-25 5 --json
     """
     from models.domain.errors import BadInput
+    from models.domain.requests import FIRST_YEAR, LAST_YEAR
     from models.reference.workdays import official_calendar
     from models.store import quick
 
-    try:
-        first = date.fromisoformat(start)
-    except ValueError:
-        raise BadInput("field_invalid", f"“START”应为日期，例如 2026-09-25，现为“{start}”。", field="START") from None
+    first = day(start, "START")
+    if not FIRST_YEAR <= first.year <= LAST_YEAR:
+        message = f"“START”应在 {FIRST_YEAR} 年至 {LAST_YEAR} 年之间，现为“{start}”。"
+        raise BadInput("field_invalid", message, field="START")
     if not 1 <= days <= 5000:
         raise BadInput("field_invalid", f"“N”应为 1 至 5000 的整数，例如 5，现为“{days}”。", field="N")
-    with quick.reading(settings().business_url) as read:
+    with reading() as read:
         loaded = quick.workdays(read)
     due, provisional = official_calendar(loaded).add_workdays(first, days)
     if as_json:
@@ -583,7 +589,7 @@ def calendar_due(
 
 
 def calendar_load(
-    path: Annotated[Path, typer.Argument(metavar="FILE", help="CSV 或者 JSON")],
+    path: Annotated[Path, typer.Argument(metavar="FILE", parser=named_path, help="CSV 或者 JSON")],
     document: Annotated[str, typer.Option("--document", help="安排的文号，写入通知")] = "",
     as_json: Json = False,
 ) -> None:

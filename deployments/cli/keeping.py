@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from deployments.cli.common import nothing_loaded, readable, say, say_json, settings, warn, writable
+from deployments.cli.common import named_path, nothing_loaded, readable, say, say_json, settings, standing, warn
 
 Json = Annotated[bool, typer.Option("--json", help="只输出 JSON")]
 _SHOWN = 20
@@ -88,7 +88,8 @@ def audit_head(as_json: Json = False) -> None:
 
 def backup(
     to: Annotated[
-        Path | None, typer.Argument(metavar="[TO]", help="文件或者文件夹；默认为数据目录下的 backups")
+        Path | None,
+        typer.Argument(metavar="[TO]", parser=named_path, help="文件或者文件夹；默认为数据目录下的 backups"),
     ] = None,
     with_secret: Annotated[
         bool, typer.Option("--with-secret", help="把链接密钥一并放入；有备份的人即可生成有效链接")
@@ -103,9 +104,7 @@ def backup(
     from deployments.backup import backup as verb
     from models import clock
 
-    if readable() is None:
-        nothing_loaded()
-    db = writable()
+    db = standing()
     try:
         made = verb(settings(), db, to=to, with_secret=with_secret, now=clock.now())
     finally:
@@ -130,7 +129,7 @@ def backup(
 
 
 def restore(
-    source: Annotated[Path, typer.Argument(metavar="FROM", help="备份文件")],
+    source: Annotated[Path, typer.Argument(metavar="FROM", parser=named_path, help="备份文件")],
     replace: Annotated[bool, typer.Option("--replace", help="替换已有的数据；原有数据另存")] = False,
     as_json: Json = False,
 ) -> None:

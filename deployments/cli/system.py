@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from deployments.cli.common import readable, say, say_json, writable
+from deployments.cli.common import readable, say, say_json, settings, standing
 
 _token = typer.Typer(help="接口凭证：发给其他系统，只显示一次。API tokens.", no_args_is_help=True)
 
@@ -26,6 +26,7 @@ def up(
     """
     from deployments.supervisor import run
 
+    settings()  # a setting that cannot be used is told in a sentence before anything is looked at
     raise typer.Exit(run(sample_items=sample_items, sample_departments=sample_departments))
 
 
@@ -33,7 +34,7 @@ def up(
 def issue(
     person: str = typer.Option(..., "--for", help="凭证代表的人员：编号、邮箱或者唯一的姓名"),
     scope: str = typer.Option("read", help="权限，可以多个：read,start,receipt"),
-    days: int = typer.Option(0, min=0, help="有效天数，0 为不限"),
+    days: int = typer.Option(0, min=0, max=36500, help="有效天数，0 为不限"),
     as_json: bool = typer.Option(False, "--json", help="只输出 JSON"),
 ) -> None:
     """发一个凭证。Issue a token.
@@ -46,7 +47,7 @@ def issue(
     from models import clock
     from models.actions import tokens
 
-    db, now = writable(), clock.now()
+    db, now = standing(), clock.now()
     expires = now + timedelta(days=days) if days else None
     scopes = [part.strip() for part in scope.split(",") if part.strip()]
     token_id, token = tokens.issue(db, person=person, scopes=scopes, expires=expires, now=now)
@@ -91,7 +92,7 @@ def revoke(
     from models import clock
     from models.actions import tokens
 
-    tokens.revoke(writable(), token_id=token_id, now=clock.now())
+    tokens.revoke(standing(), token_id=token_id, now=clock.now())
     if as_json:
         say_json({"id": token_id, "revoked": True})
         return

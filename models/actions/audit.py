@@ -7,6 +7,7 @@ verify(db) -> Report              the first altered, missing or inserted row of 
 from __future__ import annotations
 
 import hmac
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -158,7 +159,8 @@ def prove(connection: Connection, change: str | None = None, kept: Sequence[tupl
 
 def _kept(text: str) -> tuple[int, str]:
     seq, _, digest = text.strip().partition(":")
-    if not seq.isdecimal() or not digest:
+    # A slip of the hand must not read as somebody's tampering.
+    if not re.fullmatch(r"[0-9]{1,18}", seq) or not re.fullmatch(r"[0-9a-fA-F]{64}", digest.strip()):
         raise BadInput("field_invalid", f"“--head”应为 `audit head` 打印的“序号:校验值”，现为“{text}”。", field="head")
     return int(seq), digest.strip().lower()
 

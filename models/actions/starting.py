@@ -30,6 +30,9 @@ from models.store.database import Database
 from models.store.turns import take_turn
 from models.tables import new_id
 
+#: Longer ones fit no index of PostgreSQL.
+LONGEST_KEY = 200
+
 
 @dataclass(frozen=True)
 class Registered:
@@ -279,6 +282,8 @@ def register(
     """
     request = read_request(trigger, params)
     check_storable(key)
+    if key is not None and not 1 <= len(key) <= LONGEST_KEY:
+        raise BadInput("field_invalid", f"请求编号应为 1 至 {LONGEST_KEY} 个字符，现为 {len(key)} 个。", field="key")
     stored = request.stored()
     body_hash = hashlib.sha256(json.dumps([trigger, stored], sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 

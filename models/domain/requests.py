@@ -9,9 +9,9 @@ from __future__ import annotations
 from datetime import date
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic.json_schema import SkipJsonSchema
-from pydantic_core import ErrorDetails
+from pydantic_core import ErrorDetails, PydanticCustomError
 
 from models.domain.errors import BadInput
 from models.domain.outside import check_storable
@@ -22,7 +22,17 @@ def _drop_default(schema: dict[str, Any]) -> None:
     schema.pop("default", None)
 
 
-OptionalDate = Annotated[date | SkipJsonSchema[None], Field(json_schema_extra=_drop_default)]
+def _within_reach(value: date) -> date:
+    """A slip of the hand in the year; moments of such days fit no calendar and no column."""
+    if not FIRST_YEAR <= value.year <= LAST_YEAR:
+        raise PydanticCustomError("date_out_of_reach", "a year of no office")
+    return value
+
+
+#: Days beyond these are slips of the hand.
+FIRST_YEAR, LAST_YEAR = 1900, 2999
+Day = Annotated[date, AfterValidator(_within_reach)]
+OptionalDate = Annotated[Day | SkipJsonSchema[None], Field(json_schema_extra=_drop_default)]
 
 
 class TakenOut(BaseModel):
@@ -40,7 +50,7 @@ class LawChange(BaseModel):
 
     title: str = Field(title="变更名称", description="写给办事人员看的一句话", min_length=2, max_length=120)
     law: str = Field(title="法规名称", description="与法规库中的名称一致", min_length=2, max_length=200)
-    from_version: date = Field(title="旧文本（公布日期）")
+    from_version: Day = Field(title="旧文本（公布日期）")
     to_version: OptionalDate = Field(default=None, title="新文本（公布日期）", description="留空表示废止")
     effective_on: OptionalDate = Field(default=None, title="生效日期", description="留空表示审批后随即生效")
     reason: str = Field(default="", title="理由", max_length=2000)
@@ -70,7 +80,7 @@ class ItemRequest(BaseModel):
     target: Target | None = None
     outcomes: list[str] = Field(min_length=1, max_length=4)
     set: dict[str, Any] = Field(default_factory=dict)
-    until: date | None = None
+    until: Day | None = None
     into: list[dict[str, Any]] = Field(default_factory=list)
     from_: list[dict[str, Any]] = Field(default_factory=list, alias="from")
 
@@ -81,7 +91,7 @@ class AgencyRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
     title: str = Field(min_length=2, max_length=120)
     reason: str = Field(default="", max_length=2000)
-    effective_on: date | None = None
+    effective_on: Day | None = None
     items: list[ItemRequest] = Field(min_length=1, max_length=5000)
 
     def stored(self) -> dict[str, Any]:
@@ -111,7 +121,9 @@ def read_request(trigger: str, params: dict[str, Any]) -> LawChange | AgencyRequ
         return model.model_validate(params)  # type: ignore[return-value]
     except ValidationError as error:
         first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "params"
+        # Of a date that may be left out pydantic names the kind as well; no field of ours is called so.
+        named = [str(part) for part in first["loc"] if not str(part).startswith(("date", "function-after"))]
+        field = ".".join(named) or "params"
         if first["type"] == "missing":
             raise BadInput("field_missing", f"“{field}”未填写。", field=field) from error
         raise BadInput("field_invalid", f"“{field}”{_expected(first)}。", field=field) from error
@@ -124,6 +136,8 @@ def _expected(fault: ErrorDetails) -> str:
         return f"最多 {facts['max_length']} 字，现为 {len(str(fault['input']))} 字"
     if kind == "string_too_short":
         return f"至少 {facts['min_length']} 字" if fault["input"] else "未填写"
+    if kind == "date_out_of_reach":
+        return f"应在 {FIRST_YEAR} 年至 {LAST_YEAR} 年之间，现为 {fault['input']}"
     if kind.startswith("date"):
         return "应为日期，例如 2026-12-08"
     if kind == "literal_error":

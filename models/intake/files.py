@@ -13,6 +13,7 @@ from typing import Any
 
 from models.domain.content import FIELDS
 from models.domain.errors import BadInput
+from models.domain.os_words import reason_of
 
 MAX_MEGABYTES = 200
 _CELL_LIMIT = 10_000_000
@@ -65,7 +66,7 @@ def read_text(path: Path) -> str:
     """
     data = _bytes(path)
     if data[:2] == b"PK" or data[:4] == b"\xd0\xcf\x11\xe0":
-        raise unreadable(path, "这是 Excel 或压缩文件，请另存为 CSV")
+        raise unreadable(path, "这是 Excel、Word 或者压缩文件，请另存为 CSV 或者文本")
     if b"\x00" in data:
         raise unreadable(path, "不是文本文件")
     for encoding in ("utf-8-sig", "gb18030"):
@@ -166,7 +167,7 @@ def _bytes(path: Path) -> bytes:
     except PermissionError:
         raise unreadable(path, "没有读取权限") from None
     except OSError as error:
-        raise unreadable(path, error.strerror or "读取失败") from None
+        raise unreadable(path, reason_of(error)) from None
 
 
 def _csv_lines(path: Path, text: str) -> list[list[str]]:

@@ -9,6 +9,8 @@ from typing import Any, Final
 
 from models.domain.errors import BadInput, Refusal
 from models.domain.law_text import Article, LawText, read_law
+from models.domain.os_words import reason_of
+from models.intake.files import read_text
 
 MAX_MEGABYTES: Final = 64
 _SUFFIXES: Final = frozenset({".md", ".jsonl"})
@@ -26,7 +28,7 @@ def read_law_files(paths: Iterable[Path]) -> Iterator[tuple[Path, LawText | Refu
             except Refusal as refusal:
                 yield file, refusal
             except OSError as error:
-                yield file, _unreadable(file, error.strerror or type(error).__name__)
+                yield file, _unreadable(file, reason_of(error))
 
 
 def _files(path: Path) -> Iterator[Path]:
@@ -44,21 +46,11 @@ def _unreadable(file: Path, reason: str) -> BadInput:
 def _read_file(file: Path) -> Iterator[LawText | Refusal]:
     if file.stat().st_size > MAX_MEGABYTES * 1024 * 1024:
         raise BadInput("file_too_large", f"{file.name} 超过 {MAX_MEGABYTES} MB。", file=str(file))
-    text = _decode(file)
+    text = read_text(file)
     if file.suffix.lower() == ".jsonl":
         yield from _read_corpus(file, text)
     else:
         yield read_law(text, file.name)
-
-
-def _decode(file: Path) -> str:
-    raw = file.read_bytes()
-    for encoding in ("utf-8-sig", "gb18030"):
-        try:
-            return raw.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-    raise _unreadable(file, "编码无法识别")
 
 
 def _read_corpus(file: Path, text: str) -> Iterator[LawText | Refusal]:

@@ -64,12 +64,6 @@ def write_fault(path: Path) -> str | None:
     return None if mode == "wal" else f"journal_mode={mode}"
 
 
-def revision(read: Reading) -> str | None:
-    """The revision of the schema."""
-    found = read.rows("select version_num from alembic_version")
-    return str(found[0][0]) if found else None
-
-
 def facts(read: Reading) -> dict[str, str]:
     """All facts about this home by name."""
     return {str(key): str(value) for key, value in read.rows("select key, value from meta")}

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import DBAPIError
 
 from models.domain.errors import Unusable
 from models.store.database import NO_ROOM, Database
+from models.store.revision import MIGRATIONS as MIGRATIONS
+from models.store.revision import head as head
+from models.store.revision import refuse_newer
 from models.store.turns import take_turn
-
-MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
-
-
-def head() -> str:
-    """The newest revision: revisions are numbered, and a file's name begins with its revision."""
-    return max(path.name.split("_", 1)[0] for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))
 
 
 def current(connection: Connection) -> str | None:
@@ -30,12 +24,15 @@ def current(connection: Connection) -> str | None:
 def migrate(db: Database) -> None:
     """Upgrade to the newest schema, in one transaction; several processes may call it at the same moment.
 
-    Raises Unusable home_read_only or disk_full where the database cannot be written.
+    Raises Unusable home_read_only or disk_full where the database cannot be written, schema_newer where a newer program
+    wrote it.
     """
     try:
         with db.reader() as connection:
-            if current(connection) == head():
-                return
+            standing = current(connection)
+        if standing == head():
+            return
+        refuse_newer(standing)
         db.write(_upgrade)
     except DBAPIError as error:
         raise _refusal(db, error) from error

@@ -64,6 +64,12 @@ def reading(url: str) -> Iterator[Reading]:
             connection.close()
 
 
+def revision(read: Reading) -> str | None:
+    """The revision of the schema."""
+    found = read.rows("select version_num from alembic_version")
+    return str(found[0][0]) if found else None
+
+
 def items(read: Reading, department: str | None = None, limit: int | None = None) -> list[dict[str, Any]]:
     """As `catalogue.items`."""
     where, parameters = _STANDING, []
@@ -81,6 +87,11 @@ def items(read: Reading, department: str | None = None, limit: int | None = None
         {"code": code, "name": name, "type": type_, "department": {"id": department_id, "name": text}}
         for code, name, type_, department_id, text in ([] if read.empty else read.rows(sql, parameters))
     ]
+
+
+def knows_department(read: Reading, name: str) -> bool:
+    """Whether a department is known by this id or name."""
+    return bool(read.rows('select 1 from department d where ? in (d.id, d."full", d.short)', (name,)))
 
 
 def check(read: Reading) -> list[tuple[str | None, str, str, str, int]]:

@@ -277,7 +277,7 @@ def test_a_due_date_counts_from_the_next_working_day_and_says_when_it_is_provisi
     assert answer(home, "calendar", "due", "2026-09-30", "1") == {"due": "2026-10-08", "provisional": False}
     assert answer(home, "calendar", "due", "2026-12-31", "1") == {"due": "2027-01-01", "provisional": True}
     done = shixiang(home, "calendar", "due", "morgen", "1")
-    assert (done.returncode, done.stderr) == (2, "“START”应为日期，例如 2026-09-25，现为“morgen”。\n")
+    assert (done.returncode, done.stderr) == (2, "“START”应为日期，写作 2024-02-27 的形式，现为“morgen”。\n")
 
 
 def test_an_arrangement_that_was_loaded_moves_the_due_date(home: Path, tmp_path: Path) -> None:
