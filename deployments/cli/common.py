@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 from typer.exceptions import Abort, TyperException
 
+from models.domain.outside import printable
+
 if TYPE_CHECKING:
     from models.settings import Settings
     from models.store.database import Database
@@ -122,13 +124,13 @@ def nothing_loaded() -> NoReturn:
 
 
 def say(text: str = "") -> None:
-    """One line on stdout."""
-    print(text)
+    """One line on stdout; what came from outside moves no cursor and begins no line of its own."""
+    print(printable(text))
 
 
 def warn(text: str) -> None:
-    """One sentence on stderr."""
-    print(text, file=sys.stderr)
+    """One sentence on stderr, as `say`."""
+    print(printable(text), file=sys.stderr)
 
 
 def day(text: str, name: str) -> date:

@@ -149,9 +149,9 @@ def heading_of(table: LawTable) -> str:
 
 
 def file_name(table: LawTable) -> str:
-    """A name for the file: what no file system takes is left out."""
+    """A name for the file: what no file system takes is left out, and what at its beginning hides it or reads as an option."""
     kept = "".join(" " if char in '\\/:*?"<>|' else char for char in printable(table.title))[:80]
-    return f"{' '.join(kept.split())}修改前后对照表.docx"
+    return f"{' '.join(kept.split()).lstrip('.- ')}修改前后对照表.docx"
 
 
 def as_document(table: LawTable, *, now: datetime) -> bytes:

@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import pytest
 
 from deployments.cli import app
 from deployments.cli.common import guarded
+from tests.hostile import HOSTILE
 
 SHIXIANG = Path(sys.executable).with_name("shixiang")
 DEPARTMENTS = "id,full,short,uscc,level,region,superior\nd-1,示例市民政局,市民政局,,2,990000,\n"
@@ -539,6 +541,26 @@ def test_a_change_nobody_knows_is_one_sentence(loaded: Path, tmp_path: Path) -> 
     for where in (tmp_path / "empty", loaded):
         done = shixiang(where, "change", "show", "2026-0099")
         assert (done.returncode, done.stderr) == (2, "没有编号为 2026-0099 的变更。\n")
+
+
+def test_names_and_titles_move_no_cursor_and_begin_no_line_of_a_terminal(loaded: Path, tmp_path: Path) -> None:
+    names = [f"{hostile}{number}" for number, hostile in enumerate(HOSTILE)]
+    rows = [{"name": name, "type": "01", "department": "市民政局", "bases": ""} for name in names]
+    (tmp_path / "rows.json").write_text(json.dumps(rows), encoding="utf-8")
+    assert shixiang(loaded, "load", "rows.json", folder=tmp_path).returncode == 0
+    titles = [hostile for hostile in HOSTILE if not hostile.isprintable()]
+    for hostile in titles:
+        made = json.dumps({**LAW_CHANGE, "title": f"{hostile[:100]}条例", "reason": hostile})
+        words = ("change", "start", "law_change", "--params", "-", "--by", "p-1", "--again")
+        assert shixiang(loaded, *words, stdin=made).returncode == 0
+    for words, count in (
+        (("items", "list"), len(names) + 1),
+        (("change", "list"), len(titles)),
+        (("items", "check"), None),
+    ):
+        said = shixiang(loaded, *words).stdout
+        assert count is None or said.count("\n") == count
+        assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]", said)
 
 
 # --- the audit log -------------------------------------------------------------------------------------------------
