@@ -1,6 +1,8 @@
 """`shixiang doctor`: what is not as it should be, and what to do. It changes nothing and never imports Prefect.
 
 examine(settings, now) -> [Check]      each part by itself: one that cannot be asked never hides another
+
+What may keep silent (ports, mail server, database) is asked side by side and given up after a moment: two seconds in all.
 """
 
 from __future__ import annotations
@@ -10,14 +12,19 @@ import fcntl
 import http.client
 import os
 import platform
+import queue
 import re
 import shutil
 import smtplib
 import socket
 import ssl
-from collections.abc import Callable, Iterator
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
@@ -32,7 +39,9 @@ SHANGHAI = ZoneInfo("Asia/Shanghai")
 ROOT = Path(__file__).resolve().parent.parent
 #: Versions that must be those of the lock: their private names or defaults are relied on.
 PINNED = ("prefect", "fastapi", "sqlalchemy", "apprise")
-NETWORK_SECONDS = 1.0
+NETWORK_SECONDS = 0.7
+#: When whatever has not answered by then is said not to answer; threads that still wait end with the program.
+SILENCE_SECONDS = 1.0
 LITTLE_SPACE, NO_SPACE = 2_000_000_000, 200_000_000
 State = Literal["ok", "warn", "bad", "unusable"]
 
@@ -59,18 +68,46 @@ def examine(settings: Settings, now: datetime) -> list[Check]:
     doctor = _Doctor(settings, now)
     found: list[Check] = []
     for what, title, look in doctor.looks():
-        try:
-            found += [Check(what, title, *answer) for answer in look()]
-        except Exception as error:
-            said = error.message if isinstance(error, Refusal) else f"{type(error).__name__}：{_first_line(error)}"
-            found.append(Check(what, title, "bad", f"没有查成：{said}", "按这句话处理后再查一次。"))
+        found += [Check(what, title, *answer) for answer in _asked(look)]
         if found and found[-1].state == "unusable":
             break
     return found
 
 
 Answer = tuple[State, str] | tuple[State, str, str]
-Look = Callable[[], Iterator[Answer]]
+Look = Callable[[], Iterable[Answer]]
+
+
+def _asked(look: Look) -> list[Answer]:
+    """What a look says, and where it fails, that it does."""
+    found: list[Answer] = []
+    try:
+        found.extend(look())
+    except Exception as error:
+        said = error.message if isinstance(error, Refusal) else f"{type(error).__name__}：{_first_line(error)}。"
+        found.append(("bad", f"没有查成：{said}", "按这句话处理后再查一次。"))
+    return found
+
+
+class _Asking:
+    """A look under way in a thread of its own; it is not waited for longer than the silence allowed."""
+
+    def __init__(self, look: Look, silent: Answer) -> None:
+        self._silent, self._found = silent, queue.SimpleQueue[list[Answer]]()
+        self._until = time.monotonic() + SILENCE_SECONDS
+        threading.Thread(target=lambda: self._found.put(_asked(look)), daemon=True).start()
+
+    def __call__(self) -> list[Answer]:
+        try:
+            return self._found.get(timeout=max(0.0, self._until - time.monotonic()))
+        except queue.Empty:
+            return [self._silent]
+
+
+def _side_by_side(looks: Sequence[Callable[[], bool]]) -> list[bool]:
+    """What each says, asked at the same moment."""
+    with ThreadPoolExecutor(max_workers=len(looks)) as pool:
+        return list(pool.map(lambda look: look(), looks))
 
 
 def _first_line(error: Exception) -> str:
@@ -91,10 +128,20 @@ class _Doctor:
         yield "home", "数据目录", self.folder
         yield "secret", "链接密钥", self.secret
         yield "disk", "磁盘空间", self.disk
-        yield "ports", "端口", self.ports
-        yield "mail", "邮件", self.mail
-        yield "holidays", "节假日安排", self.holidays
-        yield "database", "数据", self.database
+        slow = f"{SILENCE_SECONDS:g} 秒内没有应答。"
+        seek = "请检查网络和域名解析，再查一次。"
+        ports = _Asking(self.ports, ("bad", slow, seek))
+        mail = _Asking(
+            self.mail, ("bad", f"邮件服务器在 {slow}", "请检查 SHIXIANG_MAIL_URL 和网络；待发的通知两天内会一直重试。")
+        )
+        holidays = _Asking(self.holidays, ("bad", f"没有查成：数据库在 {slow}", "先处理数据库，再查一次。"))
+        data = _Asking(
+            self.database, ("unusable", f"数据库在 {slow}", "请检查 SHIXIANG_DATABASE_URL、数据库服务和网络。")
+        )
+        yield "ports", "端口", ports
+        yield "mail", "邮件", mail
+        yield "holidays", "节假日安排", holidays
+        yield "database", "数据", data
         with contextlib.suppress(Exception), quick.reading(self.url) as read:
             if read.empty:
                 return
@@ -181,8 +228,10 @@ class _Doctor:
         if not self.settings.mail_url:
             chosen.append(("邮箱", self.settings.mailbox_port, "SHIXIANG_MAILBOX_PORT"))
         wrong = False
-        for part, port, setting in chosen:
-            answers = _answers("127.0.0.1", port)
+        address = os.environ.get("PREFECT_API_URL")
+        asked = [partial(_answers, "127.0.0.1", port) for _, port, _ in chosen]
+        *there, prefect = _side_by_side([*asked, partial(_prefect, address) if address else lambda: True])
+        for (part, port, setting), answers in zip(chosen, there, strict=True):
             if self.running and not answers:
                 wrong = True
                 yield (
@@ -198,7 +247,7 @@ class _Doctor:
                 "ok",
                 "、".join(f"{part} {port}" for part, port, _ in chosen) + ("" if self.running else "，空闲") + "。",
             )
-        if (address := os.environ.get("PREFECT_API_URL")) and not _prefect(address):
+        if not prefect:
             yield (
                 "bad",
                 f"Prefect（{address}）没有应答。",

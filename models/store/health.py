@@ -54,7 +54,7 @@ def server(read: Reading, sqlite: bool) -> Server:
 
 def write_fault(path: Path) -> str | None:
     """Why a SQLite file cannot be written now, or None; nothing is changed."""
-    with contextlib.closing(sqlite3.connect(path, timeout=1.0, isolation_level=None)) as connection:
+    with contextlib.closing(sqlite3.connect(path, timeout=0.8, isolation_level=None)) as connection:
         try:
             connection.execute("begin immediate")
             connection.execute("rollback")

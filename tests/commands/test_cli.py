@@ -553,12 +553,9 @@ def test_names_and_titles_move_no_cursor_and_begin_no_line_of_a_terminal(loaded:
         made = json.dumps({**LAW_CHANGE, "title": f"{hostile[:100]}条例", "reason": hostile})
         words = ("change", "start", "law_change", "--params", "-", "--by", "p-1", "--again")
         assert shixiang(loaded, *words, stdin=made).returncode == 0
-    for words, count in (
-        (("items", "list"), len(names) + 1),
-        (("change", "list"), len(titles)),
-        (("items", "check"), None),
-    ):
-        said = shixiang(loaded, *words).stdout
+    counts = {"items list": len(names) + 1, "change list": len(titles), "items check": None}
+    for words, count in counts.items():
+        said = shixiang(loaded, *words.split()).stdout
         assert count is None or said.count("\n") == count
         assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]", said)
 

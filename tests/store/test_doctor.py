@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import socket
 import socketserver
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -91,6 +93,26 @@ def test_a_home_in_order_has_nothing_to_say(story: tuple[Settings, Story]) -> No
         "watch", "outbox", "changes", "audit", "backup",
     }  # fmt: skip
     assert exit_code(list(found.values())) == 0
+
+
+@pytest.mark.parametrize("database", ["postgresql://x@127.0.0.1:{port}/x", ""])
+def test_parts_that_keep_silent_are_named_within_two_seconds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database: str
+) -> None:
+    (tmp_path / "home").mkdir(mode=0o700)
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections and never says a word
+        port = silent.getsockname()[1]
+        settings = Settings(
+            home=tmp_path / "home", database_url=database.format(port=port), mail_url=f"mailtos://127.0.0.1:{port}?from=a@b.example",
+            portal_port=free_port(), prefect_port=free_port(),
+        )  # fmt: skip
+        monkeypatch.setenv("PREFECT_API_URL", f"http://127.0.0.1:{port}/api")
+        begun = time.monotonic()
+        found = looked(settings, START)
+        took = time.monotonic() - begun
+    assert took < 1.8
+    assert "没有应答" in found["ports"].message and found["mail"].state == "bad"
+    assert found["database"].state == ("unusable" if database else "ok")
 
 
 def test_what_is_wrong_in_the_data_is_named_with_what_to_do(story: tuple[Settings, Story]) -> None:
