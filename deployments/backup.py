@@ -27,7 +27,7 @@ from typing import IO, Any
 
 from models.actions import engine
 from models.actions.audit import Finding, verify
-from models.actions.restoring import Resumed, resume
+from models.actions.restoring import Resumed, Revoked, resume, revoked_in
 from models.domain.deadlines import SHANGHAI
 from models.domain.errors import BadInput, Conflict, Refusal, Unusable
 from models.domain.os_words import reason_of
@@ -202,14 +202,15 @@ def _restore(settings: Settings, archive: Path, work: Path, replace: bool, now: 
     occupied = staged.occupied()
     if occupied and not replace:
         raise Conflict("home_not_empty", f"{home} 中已有数据，未还原。确要替换，请加 `--replace`；原有数据会另存。")
+    revoked = None
     if occupied:
-        _nobody_works(settings, now)
+        revoked = _replaced(settings, now)
         staged.check_unused()
     try:
         found = staged.fill(work / DATABASE, there.server)
         if found.chains != there.chains or found.counts != there.counts:
             raise BadInput("backup_broken", "还原出来的内容与备份时的记录不符，未还原。")
-        findings, resumed = _ready(staged, manifest, archive, work, home, now)
+        findings, resumed = _ready(staged, manifest, archive, work, home, revoked, now)
         return _swap(settings, staged, work, manifest, Restored(
             datetime.fromisoformat(manifest["taken_at"]), found, resumed, 0, None, findings), now)  # fmt: skip
     except BaseException:
@@ -219,7 +220,13 @@ def _restore(settings: Settings, archive: Path, work: Path, replace: bool, now: 
 
 
 def _ready(
-    staged: Staged, manifest: dict[str, Any], archive: Path, work: Path, home: Path, now: datetime
+    staged: Staged,
+    manifest: dict[str, Any],
+    archive: Path,
+    work: Path,
+    home: Path,
+    revoked: Revoked | None,
+    now: datetime,
 ) -> tuple[list[Finding], Resumed]:
     """The copy at the newest schema, proved, and ready to go on."""
     db = Database(staged.url)
@@ -229,7 +236,7 @@ def _ready(
         _, marks = fingerprints(work if (work / SECRET).exists() else home)
         good = [name for name, mark in manifest["keys"]["marks"].items() if marks.get(name) == mark]
         taken_at = datetime.fromisoformat(manifest["taken_at"])
-        return findings, resume(db, taken_at=taken_at, archive=archive.name, good_keys=good, now=now)
+        return findings, resume(db, taken_at=taken_at, archive=archive.name, good_keys=good, revoked=revoked, now=now)
     finally:
         db.close()
 
@@ -315,13 +322,18 @@ def held(home: Path) -> Iterator[None]:
         yield
 
 
-def _nobody_works(settings: Settings, now: datetime) -> None:
-    """Raises `Conflict home_in_use` where an engine without `up` works on the data."""
+def _replaced(settings: Settings, now: datetime) -> Revoked | None:
+    """What was revoked in the data that are replaced; None where they cannot be read, which is why one restores.
+
+    Raises `Conflict home_in_use` where an engine without `up` works on them.
+    """
     db = Database(settings.business_url)
     try:
-        working = engine.engines_alive(db, now=now)
+        revoked = revoked_in(db)
+        working = [] if revoked is None else engine.engines_alive(db, now=now)
     finally:
         db.close()
     for pid, host in working:
         if host != socket.gethostname() or Path(f"/proc/{pid}").exists():
             raise Conflict("home_in_use", f"流程引擎（{host}，进程 {pid}）正在运行，未还原。请先停掉它。")
+    return revoked

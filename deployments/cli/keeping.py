@@ -146,13 +146,15 @@ def restore(
 
     now = clock.now()
     done = verb(settings(), source, replace=replace, now=now)
-    resumed = done.resumed
+    resumed, kept = done.resumed, done.resumed.kept
     if as_json:
         say_json(
             {
                 "taken_at": done.taken_at.isoformat(), "changes": done.facts.counts["change"], "open": resumed.changes,
                 "decisions": done.facts.counts["decision"], "documents": done.documents, "told": resumed.told,
                 "repeats": resumed.repeats, "dead_links": resumed.links, "aside": done.aside,
+                "tokens": resumed.valid_tokens,
+                "revoked": None if kept is None else {"tokens": list(kept.tokens), "links": kept.links},
                 "findings": [finding.message for finding in done.findings],
             }
         )  # fmt: skip
@@ -161,9 +163,18 @@ def restore(
             f"已还原到 {at_text(done.taken_at, now)} 的备份：变更 {done.facts.counts['change']} 个，文书 {done.documents} 份。"
         )
         say(f"在办的 {resumed.changes} 个变更启动后继续；{resumed.told} 人次将收到通知，核对并重新办理此后的意见。")
-        say(
-            f"所有登录已失效；备份时待发的 {resumed.repeats} 件通知将重发，注明可能重复。接口凭证还原到备份时的状态，请核对。"
-        )
+        say(f"所有登录已失效；备份时待发的 {resumed.repeats} 件通知将重发，注明可能重复。")
+        if kept is None and resumed.valid_tokens:
+            say(
+                f"没有可读的原有数据，备份之后停用的接口凭证无从得知：{resumed.valid_tokens} 个凭证恢复到"
+                f" {at_text(done.taken_at, now)} 备份时的状态，均可使用。"
+                "请用 `shixiang token list` 核对，用 `shixiang token revoke 凭证编号` 停用不应再用的。"
+            )
+        elif kept is not None:
+            say(
+                f"备份之后停用的接口凭证 {len(kept.tokens)} 个、链接 {kept.links} 个保持停用；"
+                f"有效的凭证 {resumed.valid_tokens} 个，备份之后新发的须重新发放。"
+            )
         if resumed.links:
             say(f"链接密钥与备份时不同：{resumed.links} 个旧链接失效，新通知带新链接。")
         if done.aside:

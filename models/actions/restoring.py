@@ -2,18 +2,21 @@
 
 Between the backup and the loss people decided and mails were sent that this copy knows nothing of. So every open change
 gets a new attempt, what waited in the outbox goes out marked as a possible repeat, and whoever has something open is told
-once that the office stands as it did then.
+once that the office stands as it did then. What was revoked since is the exception: where the data that are replaced can
+still be read, no token and no link comes back to life.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, and_, delete, select, update
+from sqlalchemy import Column, Connection, and_, bindparam, delete, func, select, update
+from sqlalchemy.exc import SQLAlchemyError
 
 from models.actions.notices import Writer, at_text
+from models.actions.tokens import PERSON, TOKEN, is_valid
 from models.store.change import ASSIGNMENT, CHANGE, ENGINE, SHEET, STEP, Case, Row, rows
 from models.store.database import Database
 from models.store.outbox import LINK, NOTICE, enqueue
@@ -25,17 +28,59 @@ SESSION = table(Session)
 
 
 @dataclass(frozen=True)
+class Revoked:
+    """What was ended in the data that are replaced, and when: tokens (those of people who have left too), and links."""
+
+    tokens: Mapping[str, datetime]
+    links: Mapping[str, datetime]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What of it the copy did not know yet: tokens by id, and how many links."""
+
+    tokens: tuple[str, ...]
+    links: int
+
+
+@dataclass(frozen=True)
 class Resumed:
-    """Open changes with a new attempt, people told, notices that may be repeats, links that no longer open."""
+    """Open changes with a new attempt, people told, notices that may be repeats, links that no longer open.
+
+    `kept` is None where no former data could be read; `valid_tokens` is how many tokens work now.
+    """
 
     changes: int
     told: int
     repeats: int
     links: int
+    kept: Kept | None
+    valid_tokens: int
 
 
-def resume(db: Database, *, taken_at: datetime, archive: str, good_keys: Collection[str], now: datetime) -> Resumed:
+def revoked_in(former: Database) -> Revoked | None:
+    """What was revoked in the data that are to be replaced; None where they cannot be read."""
+    ended = func.coalesce(TOKEN.c.revoked_at, PERSON.c.disabled_at, type_=TOKEN.c.revoked_at.type)
+    tokens = select(TOKEN.c.id, ended).join(PERSON, PERSON.c.id == TOKEN.c.person_id).where(ended.is_not(None))
+    links = select(LINK.c.id, LINK.c.revoked_at).where(LINK.c.revoked_at.is_not(None))
+    try:
+        with former.reader() as connection:
+            return Revoked(*({row[0]: row[1] for row in connection.execute(query)} for query in (tokens, links)))
+    except SQLAlchemyError:
+        return None
+
+
+def resume(
+    db: Database,
+    *,
+    taken_at: datetime,
+    archive: str,
+    good_keys: Collection[str],
+    revoked: Revoked | None = None,
+    now: datetime,
+) -> Resumed:
     """Make a restored copy ready; links made with a key that is not among `good_keys` are revoked."""
+    kept = None if revoked is None else db.write(lambda connection: _keep_revoked(connection, revoked))
 
     def office(connection: Connection) -> tuple[int, int]:
         connection.execute(delete(ENGINE))
@@ -52,10 +97,32 @@ def resume(db: Database, *, taken_at: datetime, archive: str, good_keys: Collect
     told = sum(db.write(lambda connection, key=key: _renew(connection, key, taken_at, now)) for key in found)  # type: ignore[misc]
     db.write(
         lambda connection: OfficeLog(connection, now).line(
-            "还原", via="cli", about=archive, taken_at=taken_at.isoformat(), changes=len(found), repeats=repeats
+            "还原", via="cli", about=archive, taken_at=taken_at.isoformat(), changes=len(found), repeats=repeats,
+            revoked=[] if kept is None else list(kept.tokens),
         )
-    )
-    return Resumed(len(found), told, repeats, links)
+    )  # fmt: skip
+    with db.reader() as connection:
+        counted = select(func.count()).select_from(TOKEN.join(PERSON, PERSON.c.id == TOKEN.c.person_id))
+        valid = int(connection.execute(counted.where(is_valid(now))).scalar_one())
+    return Resumed(len(found), told, repeats, links, kept, valid)
+
+
+def _keep_revoked(connection: Connection, revoked: Revoked) -> Kept:
+    """End in the copy what was ended since the backup."""
+
+    def end(key: Column[str], column: Column[datetime], known: Mapping[str, datetime]) -> list[str]:
+        alive = connection.execute(select(key).where(column.is_(None))).scalars()
+        found = sorted(one for one in alive if one in known)
+        if found:
+            at = {column.name: bindparam("at", type_=column.type)}
+            connection.execute(
+                update(column.table).where(key == bindparam("of")).values(**at),
+                [{"of": one, "at": known[one]} for one in found],
+            )
+        return found
+
+    tokens = end(TOKEN.c.id, TOKEN.c.revoked_at, revoked.tokens)
+    return Kept(tuple(tokens), len(end(LINK.c.id, LINK.c.revoked_at, revoked.links)))
 
 
 def _doubt(connection: Connection, now: datetime) -> int:

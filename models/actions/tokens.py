@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import and_, insert, or_, select, update
+from sqlalchemy import ColumnElement, and_, insert, or_, select, update
 
 from models.domain.errors import BadInput, Unknown
 from models.store import office
@@ -96,19 +96,18 @@ def listed(db: Database) -> list[dict[str, Any]]:
         ]
 
 
+def is_valid(now: datetime) -> ColumnElement[bool]:
+    """Of a token beside its person: neither over nor revoked, and the person is still there."""
+    lasting = or_(TOKEN.c.expires_at.is_(None), TOKEN.c.expires_at > now)
+    return and_(TOKEN.c.revoked_at.is_(None), lasting, PERSON.c.disabled_at.is_(None))
+
+
 def holder(db: Database, *, token: str, now: datetime) -> Holder | None:
     """Whom a token stands for; None where it is unknown, over or revoked, or its person has left."""
     query = (
         select(TOKEN.c.id, TOKEN.c.person_id, TOKEN.c.scopes, TOKEN.c.last_used_at)
         .join(PERSON, PERSON.c.id == TOKEN.c.person_id)
-        .where(
-            and_(
-                TOKEN.c.hash == _hash(token),
-                TOKEN.c.revoked_at.is_(None),
-                or_(TOKEN.c.expires_at.is_(None), TOKEN.c.expires_at > now),
-                PERSON.c.disabled_at.is_(None),
-            )
-        )
+        .where(and_(TOKEN.c.hash == _hash(token), is_valid(now)))
     )
     with db.reader() as connection:
         row = connection.execute(query).first()

@@ -170,12 +170,16 @@ class Staged:
         self.url = f"sqlite:///{self._work}" if self.sqlite else self._beside.render_as_string(hide_password=False)
 
     def occupied(self) -> bool:
-        """Whether there is data in the place the copy shall take."""
+        """Whether there is data in the place the copy shall take; a file that cannot be read is somebody's data too."""
         if not self.sqlite and not self._exists(str(self._url.database)):
             return False
         there = Database(self._target)
         try:
             return not there.is_empty()
+        except DBAPIError:
+            if not self.sqlite:
+                raise
+            return True
         finally:
             there.close()
 

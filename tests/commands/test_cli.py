@@ -543,6 +543,20 @@ def test_a_change_nobody_knows_is_one_sentence(loaded: Path, tmp_path: Path) -> 
         assert (done.returncode, done.stderr) == (2, "没有编号为 2026-0099 的变更。\n")
 
 
+def test_a_restore_says_which_tokens_stay_revoked_or_are_valid_again(loaded: Path) -> None:
+    made = [answer(loaded, "token", "issue", "--for", "p-1") for _ in range(2)]
+    archive = answer(loaded, "backup", "b.tar.gz")["path"]
+    answer(loaded, "token", "revoke", made[0]["id"])
+    done = answer(loaded, "restore", archive, "--replace")
+    assert (done["tokens"], done["revoked"]) == (1, {"tokens": [made[0]["id"]], "links": 0})
+    again = shixiang(loaded, "restore", archive, "--replace").stdout
+    assert "备份之后停用的接口凭证 1 个、链接 0 个保持停用；有效的凭证 1 个" in again
+    fresh = shixiang(loaded.parent / "fresh", "restore", archive).stdout
+    assert (
+        "2 个凭证恢复到" in fresh and "`shixiang token list`" in fresh and "`shixiang token revoke 凭证编号`" in fresh
+    )
+
+
 def test_names_and_titles_move_no_cursor_and_begin_no_line_of_a_terminal(loaded: Path, tmp_path: Path) -> None:
     names = [f"{hostile}{number}" for number, hostile in enumerate(HOSTILE)]
     rows = [{"name": name, "type": "01", "department": "市民政局", "bases": ""} for name in names]
@@ -554,8 +568,8 @@ def test_names_and_titles_move_no_cursor_and_begin_no_line_of_a_terminal(loaded:
         words = ("change", "start", "law_change", "--params", "-", "--by", "p-1", "--again")
         assert shixiang(loaded, *words, stdin=made).returncode == 0
     counts = {"items list": len(names) + 1, "change list": len(titles), "items check": None}
-    for words, count in counts.items():
-        said = shixiang(loaded, *words.split()).stdout
+    for command, count in counts.items():
+        said = shixiang(loaded, *command.split()).stdout
         assert count is None or said.count("\n") == count
         assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]", said)
 

@@ -23,14 +23,16 @@ from models.actions.audit import seal_day, verify
 from models.actions.desk import desk
 from models.actions.legs import begin_leg, run_pass
 from models.actions.signing import desk_of, session_person
+from models.actions.tokens import holder, issue, revoke
 from models.domain.errors import BadInput, Conflict, Refusal, Unusable
 from models.settings import Settings
 from models.store.change import ASSIGNMENT, CHANGE, DECISION, ENGINE, Row, rows
 from models.store.database import Database
 from models.store.migrate import migrate
 from models.store.outbox import LINK, NOTICE, SqlOutbox, live_link
+from models.store.sealing import OFFICE_LOG
 from models.store.sql import table
-from models.tables import Session
+from models.tables import Person, Session
 from notifications.deliverer import Claimed
 from notifications.links import check_token, load_secrets, make_token, read_token
 from tests.factories import LAW, NEW, OLD, PEOPLE, small_office
@@ -165,6 +167,84 @@ def test_a_clerk_restores_last_weeks_backup_and_every_change_goes_on(place: Plac
     finish(again, story)
     assert verify(again).findings == []
     again.close()
+
+
+def tokens_of(db: Database, story: Story) -> dict[str, tuple[str, str]]:
+    """A token each for three people, by person: id and token."""
+    people = ("p-zhou", "p-lu", "p-gov")
+    return {who: issue(db, person=who, scopes=["read"], expires=None, now=story.now) for who in people}
+
+
+def valid(db: Database, story: Story, tokens: dict[str, tuple[str, str]]) -> set[str]:
+    return {who for who, (_, token) in tokens.items() if holder(db, token=token, now=story.now) is not None}
+
+
+def test_what_was_revoked_after_the_backup_stays_revoked(place: Place) -> None:
+    settings = place("old")
+    story = office(settings)
+    db, tokens = story.db, tokens_of(story.db, story)
+    issue(db, person="p-zhou", scopes=["read"], expires=story.now + timedelta(days=1), now=story.now)  # over by itself
+    with db.writer() as connection:
+        link = live_link(connection, person_id="p-wen", change_id=story.change_id, key_id="k1", now=story.now)
+    archive = made(settings, story)
+    story.later(days=2)
+    revoke(db, token_id=tokens["p-lu"][0], now=story.now)
+    with db.writer() as connection:
+        connection.execute(update(table(Person)).where(table(Person).c.id == "p-gov").values(disabled_at=story.now))
+        connection.execute(update(LINK).where(LINK.c.id == link["id"]).values(revoked_at=story.now))
+    _, token = issue(db, person="p-zhou", scopes=["read"], expires=None, now=story.now)
+    db.close()
+    done = back(settings, archive.path, story, replace=True)
+    assert done.resumed.kept is not None
+    assert (sorted(done.resumed.kept.tokens), done.resumed.kept.links) == (
+        sorted(tokens[who][0] for who in ("p-lu", "p-gov")),
+        1,
+    )
+    assert done.resumed.valid_tokens == 1
+    again = Database(settings.business_url)
+    assert valid(again, story, tokens) == {"p-zhou"}
+    assert holder(again, token=token, now=story.now) is None  # issued after the backup: nobody knows it here
+    assert found(again, select(LINK).where(LINK.c.id == link["id"]))[0]["revoked_at"] is not None
+    [line] = found(again, select(OFFICE_LOG).where(OFFICE_LOG.c.verb == "还原"))
+    assert sorted(line["data"]["revoked"]) == sorted(done.resumed.kept.tokens)
+    assert verify(again).findings == []
+    again.close()
+    # A second restore of the same backup reads it from the first: nothing comes back by doing it twice.
+    story.later(minutes=1)
+    assert back(settings, archive.path, story, replace=True).resumed.valid_tokens == 1
+
+
+def test_where_no_former_data_can_be_read_the_tokens_that_are_valid_again_are_counted(place: Place) -> None:
+    settings, fresh = place("old"), place("new")
+    story = office(settings)
+    tokens = tokens_of(story.db, story)
+    archive = made(settings, story)
+    story.db.close()
+    done = back(fresh, archive.path, story)
+    assert (done.resumed.kept, done.resumed.valid_tokens) == (None, 3)
+    again = Database(fresh.business_url)
+    assert valid(again, story, tokens) == set(tokens)
+    again.close()
+
+
+def test_a_backup_replaces_data_that_can_no_longer_be_read(sqlite_place: Place) -> None:
+    settings = sqlite_place("old")
+    story = office(settings)
+    archive = made(settings, story)
+    story.db.close()
+    broken = settings.home_path / "shixiang.db"
+    for path in settings.home_path.glob("shixiang.db*"):
+        path.unlink()
+    broken.write_bytes(b"not a database" * 1000)
+    with pytest.raises(Conflict) as refused:
+        back(settings, archive.path, story)
+    assert refused.value.code == "home_not_empty"
+    done = back(settings, archive.path, story, replace=True)
+    assert (done.resumed.kept, done.findings) == (None, [])
+    assert done.aside is not None and (Path(done.aside) / "shixiang.db").read_bytes() == b"not a database" * 1000
+    db = Database(settings.business_url)
+    finish(db, story)
+    db.close()
 
 
 def test_a_backup_goes_into_a_fresh_home_where_links_of_another_secret_are_made_anew(place: Place) -> None:
