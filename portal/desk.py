@@ -114,7 +114,9 @@ async def _supervising(request: Request, token: str, act: str) -> Response:
     check_origin(request)
     whose = await run_in_threadpool(open_link, request, token)
     if request.headers.get("content-type", "").lower().startswith("application/json"):
-        fields = {name: [str(value)] for name, value in (await read_json(request)).items() if value is not None}
+        body = await read_json(request)
+        # Clients that speak JSON show who they are at the two addresses of `portal/proof.py`.
+        fields = {k: [str(v)] for k, v in body.items() if v is not None and k not in ("prove", "code")}
     else:
         fields = await read_form(request)
     return await run_in_threadpool(_supervise, request, whose, token, act, fields)
@@ -135,7 +137,17 @@ def _supervise(request: Request, whose: tuple[str, str], token: str, act: str, f
         "now": portal.now(),
         "collect_minutes": portal.settings.collect_minutes,
     }
+    shown_now: Shown | None = None
     try:
+        how, code = first(form, "prove"), first(form, "code").strip()
+        if how in ("send", "sign_in"):
+            return _proving(request, whose, form, how, acting=act)
+        if how == "check" or code:
+            shown_now = prove(request, person_id, code)
+            said["proof"] = shown_now.kind
+        if how == "check":
+            lies = lying(request, person_id, change_id)
+            return desk_page(request, lies, typed=form, acting=act, proof={"shown": shown_now})
         if act == "urge":
             steering.urge(portal.db, **said)
         else:
@@ -148,7 +160,8 @@ def _supervise(request: Request, whose: tuple[str, str], token: str, act: str, f
         if wants_json(request):
             raise
         lies = lying(request, person_id, change_id)
-        return desk_page(request, lies, typed=form, refusal=refusal, status=refusal.status)
+        more = {} if shown_now is None else {"shown": shown_now}
+        return desk_page(request, lies, typed=form, refusal=refusal, status=refusal.status, acting=act, proof=more)
     portal.wake(change_id)
     if wants_json(request):
         lies = lying(request, person_id, change_id)
@@ -219,30 +232,33 @@ def _decide_form(request: Request, whose: tuple[str, str], token: str, form: For
     return RedirectResponse(f"/d/{token}?done={body['request_id']}", 303)
 
 
-def _proving(request: Request, whose: tuple[str, str], form: Form, act: str) -> Response:
+def _proving(request: Request, whose: tuple[str, str], form: Form, act: str, acting: str = "") -> Response:
     """The same page with what was typed, and a code or a sign-in link on its way."""
     person_id, change_id = whose
     lies = lying(request, person_id, change_id)
     if act == "sign_in":
         address = mail_sign_in(request, person_id)
         words = _("登录链接已发往 %(address)s。请在这台设备上打开并登录，再回到本页提交。", address=address)
-        return desk_page(request, lies, typed=form, page=_page(form), proof={"sent": words})
-    address, browser = send_code(request, lies)
+        return desk_page(request, lies, typed=form, page=_page(form), acting=acting, proof={"sent": words})
+    address, browser = send_code(request, lies, first(form, "step") if acting else "")
     words = _("验证码已发往 %(address)s，10 分钟内有效。", address=address)
-    answer = desk_page(request, lies, typed=form, page=_page(form), proof={"sent": words})
+    answer = desk_page(request, lies, typed=form, page=_page(form), acting=acting, proof={"sent": words})
     keep_browser(request, answer, browser)
     return answer
 
 
 def _proof(request: Request, lies: Mapping[str, Any], refusal: Refusal | None, more: Mapping[str, Any]) -> Any:
-    """What the page says of the proof; None where nothing that lies open asks for one."""
+    """What the page says of the proof; None where nothing that lies open, or late, asks for one."""
     asking = [one["stage"] for one in lies["assignments"] if one["proof"] != "none"]
-    if not asking:
+    late = any(asked != "none" for one in lies["supervised"] if one["acts"] for asked in one["proof"].values())
+    if not asking and not late:
         return None
     wrong = refusal is not None and (
         refusal.code in ("code_wrong", "code_expired") or refusal.details.get("field") == "code"
     )
     found = {
+        "own": bool(asking),
+        "late": late,
         "shared": lies["shared"],
         "stage": _words_of(asking),
         "sent": "",
@@ -369,8 +385,12 @@ def desk_page(
     acted: str = "",
     status: int = 200,
     proof: Mapping[str, Any] | None = None,
+    acting: str = "",
 ) -> Response:
-    """The desk as a page; after a refusal with everything that was typed and each fault named."""
+    """The desk as a page; after a refusal with everything that was typed and each fault named.
+
+    `acting` is the act on what others are late with whose form was sent; it gets the answer instead of the desk's own.
+    """
     portal = portal_of(request)
     departments = views.office_facts(portal.db)["departments"]
     sheets = _sheets(portal, lies, page, departments)
@@ -383,6 +403,8 @@ def desk_page(
             return first(typed, name)
         return plain(standing)
 
+    # The form that was sent, by what stands behind the `#` of its parts.
+    sent = "" if typed is None or not acting else (kept("assignment") if acting == "reassign" else kept("step"))
     values: dict[str, Any] = {
         "lies": lies,
         "sheets": sheets,
@@ -392,7 +414,8 @@ def desk_page(
         "typed": typed is not None,
         "moved": moved,
         "refusal": refusal,
-        "faults": _faults(refusal, lies, moved),
+        "faults": _faults(refusal, lies, moved, f"-{sent}" if sent else ""),
+        "sent": sent,
         "recorded": recorded,
         "acted": acted,
         "late": lies["supervised"],
@@ -535,9 +558,12 @@ def _moved(refusal: Refusal | None) -> dict[str, list[dict[str, Any]]]:
 
 
 def _faults(
-    refusal: Refusal | None, lies: Mapping[str, Any], moved: Mapping[str, Sequence[Mapping[str, Any]]]
+    refusal: Refusal | None,
+    lies: Mapping[str, Any],
+    moved: Mapping[str, Sequence[Mapping[str, Any]]],
+    where: str = "",
 ) -> list[dict[str, str]]:
-    """One line and one address in the page for each fault."""
+    """One line and one address in the page for each fault; `where` ends the address of a proof in a form of its own."""
     if refusal is None:
         return []
     names = {line["id"]: line["target"]["name"] for one in lies["assignments"] for line in one["adjustments"]}
@@ -558,7 +584,7 @@ def _faults(
         return found
     about, field = refusal.details.get("adjustment"), refusal.details.get("field")
     if isinstance(refusal, ProofNeeded) or field == "code":
-        return [{"to": "#proof", "text": told(refusal)}]
+        return [{"to": f"#proof{where}", "text": told(refusal)}]
     if about:
         address = f"#f-{about}-{field}" if field else f"#adj-{about}"
     else:

@@ -63,11 +63,17 @@ def proof_json(found: Shown | None) -> dict[str, str] | None:
     return None if found is None else {"proof": found.kind, "until": found.until.isoformat()}
 
 
-def send_code(request: Request, lies: Mapping[str, Any]) -> tuple[str, str]:
-    """Mail a code for what lies open; the masked address, and the browser's mark for its cookie."""
+def send_code(request: Request, lies: Mapping[str, Any], step: str = "") -> tuple[str, str]:
+    """Mail a code for what lies open, or for what others are late with (`step`); the masked address, and the browser's
+    mark for its cookie.
+    """
     portal = portal_of(request)
     browser = request.cookies.get(BROWSER, "") or random.token_urlsafe(32)
-    stage = next((one["stage"] for one in lies["assignments"] if one["proof"] != "none"), None)
+    own = [one["stage"] for one in lies["assignments"] if one["proof"] != "none"]
+    others = [one for one in lies["supervised"] if one["acts"] and set(one["proof"].values()) != {"none"}]
+    others.sort(key=lambda one: one["step"] != step)
+    late = [one["stage"] for one in others]
+    stage = next(iter(late + own if step else own + late), None)
     if stage is None:
         raise BadInput("nothing_to_decide", "目前没有需要核验身份的待办，不必获取验证码。")
     address = proving.send_code(

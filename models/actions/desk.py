@@ -21,11 +21,11 @@ from models.actions.notices import at_text, contact_of
 from models.actions.supervising import supervised
 from models.domain.audit import differing_lines
 from models.domain.content import FIELDS, ItemContent, apply_set, changed_fields, fields_for
-from models.domain.errors import BadInput, Conflict, Forbidden, ProofNeeded, Refusal
+from models.domain.errors import BadInput, Conflict, Forbidden, Refusal
 from models.domain.four_eyes import barred
 from models.domain.outside import check_storable, one_line
 from models.domain.procedure import StageRule
-from models.domain.proof import asked_proof, is_enough
+from models.domain.proof import asked_proof, check_shown
 from models.domain.reach import proposal_hash
 from models.domain.review import (
     LINE_VERDICTS,
@@ -141,7 +141,7 @@ def desk(db: Database, *, person_id: str, change_id: str, now: datetime, office_
             },
             "assignments": found,
             "shared": shared,
-            "supervised": supervised(connection, change, person_id, now),
+            "supervised": supervised(connection, change, person_id, now, office_proof),
             "decided": decided_by(connection, change["id"], person_id),
         }
 
@@ -633,17 +633,11 @@ class _Hand:
         shared = bool(assignment["shared"])
         own = _own_proof(self.connection, step["stage"], self.sheet)
         asked = asked_proof(step["stage"], own, self.office_proof, shared=shared)
-        if is_enough(asked, self.proof, shared=shared):
-            return
-        name = STAGE_NAMES[step["stage"]]
-        message = f"办理{name}须核验身份，本次提交未记录。请获取验证码或者登录后再提交，已填内容会保留。"
-        if shared:
-            message = f"您的邮箱由多人共用，办理{name}前请登录并选择您是哪一位。本次提交未记录，已填内容会保留。"
-        raise ProofNeeded(
-            "proof_needed",
-            message,
+        check_shown(
+            f"办理{STAGE_NAMES[step['stage']]}",
             stage=step["stage"],
-            proof=asked,
+            asked=asked,
+            shown=self.proof,
             shared=shared,
             assignment=assignment["id"],
         )

@@ -17,9 +17,9 @@ from models.actions.people import Asked
 from models.actions.publishing import settle_sheets
 from models.actions.supervising import NOT_IN_CHARGE, Work, choices, in_charge, read_work
 from models.domain.deadlines import shanghai_day
-from models.domain.errors import BadInput, Conflict, Forbidden, ProofNeeded
+from models.domain.errors import BadInput, Conflict, Forbidden
 from models.domain.four_eyes import barred
-from models.domain.proof import asked_to_steer, is_enough
+from models.domain.proof import asked_to_steer, check_shown
 from models.store import office, outbox
 from models.store.change import (
     ADJUSTMENT,
@@ -86,14 +86,9 @@ def _check_proof(room: Room, person_id: str, work: Work, act: str, via: str, pro
     if via != "link":
         return
     shared = office.shares_address(room.connection, person_id)
-    asked = asked_to_steer(act, work.step["stage"], office_proof, shared=shared)
-    if is_enough(asked, proof, shared=shared):
-        return
-    what = "转交" if act == "reassign" else "催办"
-    message = f"{what}须核验身份，未作任何改动。请登录或者获取验证码后再办理。"
-    if shared:
-        message = f"您的邮箱由多人共用，{what}前请登录并选择您是哪一位。未作任何改动。"
-    raise ProofNeeded("proof_needed", message, stage=work.step["stage"], proof=asked, shared=shared)
+    stage = work.step["stage"]
+    asked = asked_to_steer(act, stage, work.own_proof, office_proof, shared=shared)
+    check_shown("转交" if act == "reassign" else "催办", stage=stage, asked=asked, shown=proof, shared=shared)
 
 
 def _check_reason(reason: str) -> None:

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, select
 from models.actions.people import Asked, People
 from models.domain.deadlines import working_days_late
 from models.domain.procedure import StageRule
+from models.domain.proof import asked_to_steer
 from models.domain.supervision import Held, in_charge_of, is_late, takers
 from models.domain.vocabulary import STAGE_NAMES
 from models.store import office
@@ -64,6 +65,11 @@ class Work:
     def rule(self) -> StageRule | None:
         """The stage as its procedure has it; the scope step has none."""
         return None if self.sheet is None else procedure_of(self.connection, self.sheet).rule(self.step["stage"])
+
+    @property
+    def own_proof(self) -> str | None:
+        """The proof the procedure asks for at this stage; None where it leaves that to the office."""
+        return None if self.rule is None else self.rule.proof
 
     @property
     def settled(self) -> bool:
@@ -120,8 +126,15 @@ def choices(people: People, work: Work, row: Row) -> list[Asked]:
     return [by_person.get(person, Asked(held.seat, person, None, None)) for person in found]
 
 
-def supervised(connection: Connection, change: Row, person_id: str, now: datetime) -> list[dict[str, Any]]:
-    """What stands late before this person in a change; for a coordinator also what nobody holds."""
+ACTS = ("urge", "reassign")
+
+
+def supervised(
+    connection: Connection, change: Row, person_id: str, now: datetime, office_proof: str = "none"
+) -> list[dict[str, Any]]:
+    """What stands late before this person in a change, with the proof each act asks for; for a coordinator also what
+    nobody holds.
+    """
     people = People(connection, now)
     steps = late_steps(connection, change["id"], people.today)
     if not steps:
@@ -129,6 +142,7 @@ def supervised(connection: Connection, change: Row, person_id: str, now: datetim
     held = assignments(connection, [step["id"] for step in steps])
     urged = last_urged(connection, change["id"], [step["id"] for step in steps])
     calendar = office.calendar(connection)
+    shared = office.shares_address(connection, person_id)
     found = []
     for step in steps:
         work = Work(connection, step, held[step["id"]])
@@ -144,7 +158,10 @@ def supervised(connection: Connection, change: Row, person_id: str, now: datetim
                 "round": step["round"], "department": step["department_name"] or "", "count": len(work.line_ids),
                 "due": None if step["due_on"] is None else step["due_on"].isoformat(), "provisional": step["provisional"],
                 "late": working_days_late(step["due_on"], people.today, calendar), "no_owner": step["no_owner"],
-                "acts": ["urge", "reassign"] if mine else [],
+                "acts": list(ACTS) if mine else [],
+                "proof": {
+                    act: asked_to_steer(act, step["stage"], work.own_proof, office_proof, shared=shared) for act in ACTS
+                },
                 "assignments": [_open_json(people, work, row) for row in mine],
                 "urged": None if last is None else {
                     "by": {"id": last["who"], "name": office.name_of(connection, last["who"])}, "at": last["at"].isoformat(),

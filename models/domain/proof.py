@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
+
+from models.domain.errors import ProofNeeded
 
 Kind = Literal["none", "session", "code", "oidc"]
 #: Stages that ask for the office's proof where their procedure says nothing.
@@ -33,9 +35,9 @@ def asked_proof(stage: str, own: str | None, office: str, *, shared: bool = Fals
     return "session" if shared else wanted
 
 
-def asked_to_steer(act: str, stage: str, office: str, *, shared: bool = False) -> str:
+def asked_to_steer(act: str, stage: str, own: str | None, office: str, *, shared: bool = False) -> str:
     """What acting on another's step by a link asks for: handing it on as much as deciding it, urging nothing."""
-    wanted = asked_proof(stage, None, office, shared=shared)
+    wanted = asked_proof(stage, own, office, shared=shared)
     return wanted if act == "reassign" or shared else "none"
 
 
@@ -44,6 +46,19 @@ def is_enough(asked: str, shown: str, *, shared: bool = False) -> bool:
     if shared:
         return shown == "session"
     return asked == "none" or shown in ("session", "code")
+
+
+def check_shown(deed: str, *, stage: str, asked: str, shown: str, shared: bool, **details: Any) -> None:
+    """Whoever does this by a link has shown who he is where it is asked for; from a shared address always by signing in.
+
+    Raises `ProofNeeded proof_needed`.
+    """
+    if is_enough(asked, shown, shared=shared):
+        return
+    message = f"{deed}须核验身份，本次提交未记录。请获取验证码或者登录后再提交，已填内容会保留。"
+    if shared:
+        message = f"您的邮箱由多人共用，{deed}前请登录并选择您是哪一位。本次提交未记录，已填内容会保留。"
+    raise ProofNeeded("proof_needed", message, stage=stage, proof=asked, shared=shared, **details)
 
 
 def stronger(one: Kind | None, other: Kind | None) -> Kind | None:

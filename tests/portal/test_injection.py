@@ -36,7 +36,7 @@ hr dl dt dd details summary small time blockquote code bdi abbr datalist pre
 _ATTRIBUTES = """
 lang charset name content rel href type class id action method value tabindex role scope colspan rowspan for open checked
 selected required disabled rows cols maxlength minlength autocomplete inputmode datetime hreflang target multiple size
-placeholder title pattern min max step novalidate form formaction list hidden readonly reversed
+placeholder title pattern min max step novalidate formnovalidate form formaction list hidden readonly reversed
 """
 TAGS, ATTRIBUTES = frozenset(_TAGS.split()), frozenset(_ATTRIBUTES.split())
 

@@ -13,7 +13,7 @@ from models.actions.proving import MOST, TRIES
 from models.actions.views import change_show
 from models.store.change import _EDITIONS, rows
 from models.store.sql import table
-from models.tables import Contact, Decision, ProofCode
+from models.tables import Contact, Decision, Post, ProofCode
 from tests.factories import LAW_CHANGE
 from tests.portal.conftest import Office
 from tests.portal.test_desk import body, drafting, fields_of, reviewing
@@ -330,3 +330,87 @@ def test_a_procedure_may_ask_otherwise_than_the_office(office: Office) -> None:
     desk = office.desk("p-he")
     assert [a["proof"] for a in desk["assignments"]] == ["session"]
     assert office.client.post(office.newest_link("p-he"), json=body(desk, "submit")).status_code == 401
+
+
+# --- what others are late with -------------------------------------------------------------------------------------
+
+
+def reviews_late(office: Office) -> tuple[str, dict[str, Any]]:
+    """The legality review is late; the page of the reviewers' superior, and what it shows of it."""
+    posts = table(Post)
+    with office.story.db.writer() as connection:
+        connection.execute(
+            update(posts).where(posts.c.person_id.in_(["p-lu", "p-ding"])).values(superior_person_id="p-gov")
+        )
+    reviewing(office)
+    office.story.later(days=20)
+    office.story.wake()
+    office.client.cookies.clear()
+    (shown,) = [one for one in office.desk("p-gov")["supervised"] if one["stage"] == "legality"]
+    return office.newest_link("p-gov"), shown
+
+
+def handing_on(shown: dict[str, Any], **more: str) -> dict[str, str]:
+    held = shown["assignments"][0]
+    return {"step": shown["step"], "assignment": held["id"], "to": held["to"][0]["id"], "reason": "本人办理", **more}
+
+
+@pytest.mark.parametrize(
+    ("language", "button", "sent", "proved", "wrong", "asks"),
+    [
+        ("zh", "获取验证码", "验证码已发往 p***@shili.example", "已核验（", "验证码不正确，还可试 4 次。", "转交须核验身份。"),
+        ("en", "Get a code", "A code is on its way to p***@shili.example", "Shown (", "", "Handing on needs proof of who you are."),
+    ],
+)  # fmt: skip
+def test_a_superior_shows_who_he_is_in_the_form_in_which_he_hands_on(
+    office: Office, language: str, button: str, sent: str, proved: str, wrong: str, asks: str
+) -> None:
+    link, shown = reviews_late(office)
+    assert shown["proof"] == {"urge": "none", "reassign": "code"}
+    here, held = f"{link}/reassign?lang={language}", shown["assignments"][0]
+    page = office.client.get(f"{link}?lang={language}").text
+    assert button in page and asks in page and f'id="proof-{held["id"]}"' in page
+    refused = office.client.post(here, data=handing_on(shown))
+    assert refused.status_code == 401 and f'href="#proof-{held["id"]}"' in refused.text and "本人办理" in refused.text
+    asked = office.client.post(here, data=handing_on(shown, prove="send"))
+    assert asked.status_code == 200 and sent in asked.text and "本人办理" in asked.text
+    assert f'value="{held["to"][0]["id"]}" selected' in asked.text
+    bad = "000000" if code_of(office, "p-gov") != "000000" else "111111"
+    tried = office.client.post(here, data=handing_on(shown, code=bad))
+    assert tried.status_code == 401 and wrong in tried.text and 'aria-invalid="true"' in tried.text
+    checked = office.client.post(here, data=handing_on(shown, prove="check", code=code_of(office, "p-gov")))
+    assert checked.status_code == 200 and proved in checked.text and button not in checked.text
+    done = office.client.post(here, data=handing_on(shown), follow_redirects=False)
+    assert done.status_code == 303
+    left = [one["person"]["id"] for one in office.desk("p-gov")["supervised"][0]["assignments"]]
+    assert held["person"]["id"] not in left
+
+
+def test_the_code_is_taken_with_the_act_itself_and_urging_needs_none(office: Office) -> None:
+    link, shown = reviews_late(office)
+    assert office.client.post(f"{link}/urge", data={"step": shown["step"]}, follow_redirects=False).status_code == 303
+    office.client.post(f"{link}/reassign", data=handing_on(shown, prove="send"))
+    code = code_of(office, "p-gov")
+    done = office.client.post(f"{link}/reassign", data=handing_on(shown, code=code), follow_redirects=False)
+    assert done.status_code == 303
+
+
+def test_a_superior_by_json_gets_a_code_at_the_ways_he_is_told(office: Office) -> None:
+    link, shown = reviews_late(office)
+    refused = office.client.post(f"{link}/reassign", json=handing_on(shown, prove="send"))
+    assert (refused.status_code, refused.json()["error"]) == (401, "proof_needed")
+    ways = refused.json()["ways"]
+    assert office.client.post(f"{link}/{ways['send']}", headers=JSON).status_code == 202
+    proved = office.client.post(f"{link}/{ways['prove']}", json={"code": code_of(office, "p-gov")})
+    assert proved.status_code == 200
+    assert office.client.post(f"{link}/reassign", json=handing_on(shown)).status_code == 200
+
+
+def test_from_a_shared_mailbox_the_superiors_page_offers_a_sign_in_in_each_form_and_no_code(office: Office) -> None:
+    link, shown = reviews_late(office)
+    share(office, "p-gov", "p-shen")
+    page = office.client.get(link).text
+    assert page.count("发送登录链接") == 1 + len(shown["assignments"]) and 'name="code"' not in page
+    sent = office.client.post(f"{link}/urge", data={"step": shown["step"], "reason": "请尽快", "prove": "sign_in"})
+    assert "登录链接已发往" in sent.text and "请尽快" in sent.text
+    assert office.client.post(f"{link}/urge", data={"step": shown["step"]}).status_code == 401

@@ -61,7 +61,8 @@ def test_what_is_not_built_is_refused_with_a_sentence() -> None:
 
 
 def test_handing_a_step_on_asks_as_much_as_deciding_it_and_urging_nothing_but_from_a_shared_mailbox() -> None:
-    assert asked_to_steer("reassign", "legality", "code") == "code"
-    assert asked_to_steer("reassign", "draft", "code") == "none"
-    assert asked_to_steer("urge", "legality", "code") == "none"
-    assert asked_to_steer("urge", "draft", "none", shared=True) == "session"
+    assert asked_to_steer("reassign", "legality", None, "code") == "code"
+    assert asked_to_steer("reassign", "draft", None, "code") == "none"
+    assert asked_to_steer("reassign", "draft", "session", "none") == "session"  # the procedure's own word counts
+    assert asked_to_steer("urge", "legality", "code", "code") == "none"
+    assert asked_to_steer("urge", "draft", None, "none", shared=True) == "session"
