@@ -22,7 +22,7 @@ class Item(SQLModel, table=True):
     id: str = Field(primary_key=True)
     kind: str
     identity: str = Field(unique=True)
-    parent_id: str | None = Field(default=None, foreign_key="item.id")
+    parent_id: str | None = Field(default=None, foreign_key="item.id", index=True)
 
 
 class ItemVersion(SQLModel, table=True):
