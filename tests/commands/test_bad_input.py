@@ -143,7 +143,10 @@ REFUSED: dict[str, list[Row]] = {
         ((LAW, "--from", "1998-10-25"), "--repealed"),
         ((LAW, "--from", "1998-10-25", "--to", "2016-02-06", "--by", LAW), "只与 --repealed 同用"),
         ((LAW, "--from", "1998-10-25", "--repealed", "--by", "无此条例"), "法规库中没有《无此条例》"),
-        ((LAW, "--repealed"), "缺少 --from"),
+        ((LAW, "--repealed"), "请写明旧文本"),
+        (("--repealed",), "请写明法规名称"),
+        (("--repealed", "--by", "无此条例"), "法规库中没有《无此条例》"),
+        (("--from", "1998-10-25", "--to", "2016-02-06"), "请写明法规名称"),
     ],
     "law rules": [(("extra",), "多出 extra")],
     "law switch": [
