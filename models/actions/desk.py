@@ -634,7 +634,7 @@ class _Hand:
         own = _own_proof(self.connection, step["stage"], self.sheet)
         asked = asked_proof(step["stage"], own, self.office_proof, shared=shared)
         check_shown(
-            f"办理{STAGE_NAMES[step['stage']]}",
+            STAGE_NAMES[step["stage"]],
             stage=step["stage"],
             asked=asked,
             shown=self.proof,

@@ -48,16 +48,16 @@ def is_enough(asked: str, shown: str, *, shared: bool = False) -> bool:
     return asked == "none" or shown in ("session", "code")
 
 
-def check_shown(deed: str, *, stage: str, asked: str, shown: str, shared: bool, **details: Any) -> None:
+def check_shown(what: str, *, stage: str, asked: str, shown: str, shared: bool, **details: Any) -> None:
     """Whoever does this by a link has shown who he is where it is asked for; from a shared address always by signing in.
 
     Raises `ProofNeeded proof_needed`.
     """
     if is_enough(asked, shown, shared=shared):
         return
-    message = f"{deed}须核验身份，本次提交未记录。请获取验证码或者登录后再提交，已填内容会保留。"
+    message = f"办理{what}须核验身份，本次提交未记录。请获取验证码或者登录后再提交，已填内容会保留。"
     if shared:
-        message = f"您的邮箱由多人共用，{deed}前请登录并选择您是哪一位。本次提交未记录，已填内容会保留。"
+        message = f"您的邮箱由多人共用，办理{what}前请登录并选择您是哪一位。本次提交未记录，已填内容会保留。"
     raise ProofNeeded("proof_needed", message, stage=stage, proof=asked, shared=shared, **details)
 
 
