@@ -25,28 +25,47 @@ MAX_WRITTEN_OUT_IN_ALL: Final = 20_000
 MAX_TITLE: Final = 300
 """A pair of title marks further apart (in characters) names no law."""
 
+MAX_BROKEN: Final = 80
+"""So long may a title be that goes on in the next line."""
+
 MAX_BRACKET: Final = 4000
 """A bracket after a title that is longer explains nothing about the law."""
 
 _N: Final = f"[{NUMERAL_CHARS}]"
 _WS: Final = r"[ \t\u3000\u00a0\u200b\ufeff\r]"
+_TO: Final = "至到～~〜－–—-"
+"""Between two numbers: from the one to the other."""
+_SPACED: Final = rf"{_N}(?:[ \u3000]?{_N}){{0,11}}+"
+"""A number as it may come out of a scan, a blank between its characters: 三 十五."""
+_BRACKETED: Final = rf"[（(]{_WS}*+{_N}{{1,4}}+{_WS}*+[）)]"
 _NUMBERS: Final = (
-    rf"(?:{_N}{{1,12}}+(?:[、,，]{_N}{{1,12}}+)*+|(?:[（(]{_WS}*+{_N}{{1,4}}+{_WS}*+[）)](?:[、,，](?=[（(]))?+)++)"
+    rf"(?:{_SPACED}(?:(?:[、,，和及与或]|[{_TO}]{{1,4}}+)第?{_SPACED})*+"
+    rf"|{_BRACKETED}(?:(?:[、,，和及与或]|[{_TO}]{{1,4}}+)?+第?+{_BRACKETED})*+)"
 )
+_BROKEN: Final = rf"{_WS}*+(?:\n{_WS}*+)?+"
+"""Where a line may break within a place."""
 _PLACE: Final = re.compile(
-    rf"(?P<mark>第?){_WS}*+(?P<numbers>{_NUMBERS}){_WS}*+(?P<unit>条|款|项|目)(?:之(?P<sub>{_N}{{1,3}}+)(?!{_N}*[条款项目]))?"
+    rf"(?P<mark>第?){_BROKEN}(?P<numbers>{_NUMBERS}){_BROKEN}(?P<unit>条|款|项|目)"
+    rf"(?:之(?P<sub>{_N}{{1,3}}+)(?!{_N}*[条款项目]))?"
 )
 _ABOVE: Final = re.compile(
     rf"(?:第{_WS}*+{_N}{{1,9}}+{_WS}*+(?:分编|编|章|节|点|部分){_WS}*+)++(?=第{_WS}*+{_N}{{1,12}}+{_WS}*+条)"
 )
 """What an article stands under, named before it: 第三点第22条."""
+_UNMARKED: Final = re.compile(
+    r"[ \t\u3000]*+(?:[（(]?\d{1,3}+[）).、．])?+(?P<title>中华人民共和国[\u4e00-\u9fff]{1,40}?(?:法|条例))"
+    rf"(?={_WS}*+第{_WS}*+{_N}{{1,12}}+{_WS}*+条)"
+)
+"""A law at the beginning of a line, named in full, without any marks: 中华人民共和国会计法第三十八条."""
 _UNOPENED: Final = re.compile(
     r"[ \t\u3000]*+(?:[（(]?\d{1,3}+[）).、．])?+"
     r"(?!根据|依据|依照|按照|参照|违反|符合|适用|执行)(?P<title>[\u4e00-\u9fff]{2,60}+)(?<=法|例|定|则)》"
 )
 """A title at the beginning of a line that lost its opening mark: 食品安全法》."""
-_JOINT: Final = re.compile(rf"{_WS}*+(?P<word>、|，|,|以及|及|和|与|或者|或|至|到|—+|－|～|-){_WS}*+")
-_RANGE_WORDS: Final = frozenset("至到～－-—")
+_JOINT: Final = re.compile(
+    rf"{_WS}*+(?P<word>、|，|,|；|;|以及|及|和|与|或者|或|至|到|—+|[{_TO}])(?:(?<=[、和及与或至到]){_BROKEN}|{_WS}*+)"
+)
+_RANGE_WORDS: Final = frozenset(_TO)
 _LIST_WORDS: Final = frozenset("、和及与或以")
 """After these a place may leave out its 第: 第三十七条、三十八条."""
 _ANNEX: Final = re.compile(
@@ -54,15 +73,25 @@ _ANNEX: Final = re.compile(
     rf"(?:第{_WS}*+(?P<item>{_N}{{1,9}}+){_WS}*+(?:项|条|号))?"
 )
 _TAG: Final = re.compile(r"[【\[［](?P<tag>[^【】\[\]［］\n]{1,20})[】\]］][ \t\u3000]*$")
-_NUMBERING: Final = rf"(?:[（(]?{_N}{{1,4}}+[）)]|{_N}{{1,4}}+[.．、])?+"
+_NUMBERING: Final = rf"(?:[（(]?{_N}{{1,4}}+[）)]|{_N}{{1,4}}+[.．、]|[①-⑳⑴-⒇㈠-㈩])?+"
+_LEVELS: Final = "法律|行政法规|地方性法规|部门规章|(?:地方|省级)?政府规章|规章|规范性文件"
+_LEVEL_TAG: Final = (
+    rf"(?:【[^【】\n]{{1,20}}+】|\[[^\[\]\n]{{1,20}}+\]|［[^［］\n]{{1,20}}+］|[（(](?:{_LEVELS})[）)]"
+    rf"|(?:{_LEVELS}){_WS}*+[：:])"
+)
+"""What kind of law follows: 【法律】, [行政法规], 行政法规："""
 _LINE_PLACE: Final = re.compile(rf"{_WS}*+第{_WS}*+{_N}{{1,12}}+{_WS}*+条")
 _BLANKS: Final = re.compile(rf"{_WS}*+")
 _LINE_GAP: Final = re.compile(r"[ \t\u3000]*+\r?+\n?+[ \t\u3000]*+")
 _ONE_LINE_GAP: Final = re.compile(r"[ \t\u3000\u00a0\r]*+\n?+[ \t\u3000\u00a0\r]*+")
 _SAYS: Final = re.compile(rf"(?:的?规定|明确|要求)?(?={_WS}*+[：:“])")
 _COLON: Final = re.compile(rf"{_WS}*+[：:]?+{_WS}*+\n?+{_WS}*+(?=“)|{_WS}*+[：:]{_WS}*+")
-_LAW_AT: Final = re.compile(rf"{_WS}*+{_NUMBERING}{_WS}*+(?:【[^【】\n]{{1,20}}+】)?+[ \t\u3000]*+(?=《)")
-_NEXT_LAW: Final = re.compile(rf"{_NUMBERING}{_WS}*+(?:【[^【】\n]{{1,20}}】|《)")
+_LAW_AT: Final = re.compile(rf"{_WS}*+{_NUMBERING}{_WS}*+(?:{_LEVEL_TAG})?+[ \t\u3000]*+(?=《)")
+_NEXT_LAW: Final = re.compile(rf"{_NUMBERING}{_WS}*+(?:【[^【】\n]{{1,20}}】|(?:{_LEVEL_TAG})?+{_WS}*+《)")
+_NEXT_PLACE: Final = re.compile(rf"[ \t\u3000\u00a0、，,；;。]{{0,8}}+(?=第{_WS}*+{_N}{{1,12}}+{_WS}*+条)")
+_OPENS_QUOTATION: Final = re.compile(r"(?:的?规定)?[：:“]|[ \t\u3000\u00a0]")
+_FURTHER_BRACKET: Final = re.compile(r"以下(?:简称|统称|称)|简称|下同|修正|修订|修改|公布|发布|号")
+"""What a second bracket after a title says of the law."""
 _OPENS_LINE: Final = re.compile(r"[\s\"“]*+(?:[（(]?\d+[）).、．])?+[\s\"“]*+")
 _WHITE: Final = re.compile(r"[\s\u200b\ufeff]+")
 _AFTER_TAG: Final = frozenset("】]］ \t\u3000")
@@ -72,16 +101,18 @@ _GENERIC: Final = ("条例", "办法", "规定", "细则", "决定", "规则", "
 _STOP: Final = re.compile(rf"[《（(\n]|[同该](?:{'|'.join(_GENERIC)})(?={_WS}*+第)")
 _CALLED: Final = re.compile(r"以下(?:简称|统称|称)[：:]?[《“\"]?([^《》“”\"，,；;（）()]{1,40})")
 _FILLER: Final = re.compile(
-    r"(?:<br\s*+/?+>|国务院(?:办公厅)?+|[\u4e00-\u9fff]{1,12}?(?:部|委员会|总局|局|署|人民政府)(?=[《\W]|\Z)|根据|依据|依照|按照|参照|以及|及其|或者|同时|其中|主要|设定|法律|法规|规章|现行|有关|相关|规定|办理|执行|实施|制定|等|的"
-    r"|和|及|与|或|[一二三四五六七八九十]{1,3}[、.．]|[（(][一二三四五六七八九十\d]{1,3}[）)]|\d{1,3}[、.．)）]?|[^\w])*+"
+    r"(?:<br\s*+/?+>|国务院(?:办公厅)?+|[\u4e00-\u9fff]{1,12}?(?:部|委员会|总局|局|署|人民政府)(?=[《\W]|\Z)|根据|依据|依照|按照|参照|以及|及其|或者|同时|其中|主要|设定|法律|行政|地方性|法规|部门|政府|规章|规范性文件|该|之|现行|有关|相关|规定|办理|执行|实施|制定|等|的"
+    r"|和|及|与|或|[一二三四五六七八九十]{1,3}(?:[、.．]|\Z)|[①-⑳⑴-⒇㈠-㈩]|[（(][一二三四五六七八九十\d]{1,3}[）)]|\d{1,3}[、.．)）]?|[^\w])*+"
 )
 _EDGES: Final = " \t\r\n\u3000\u00a0\u200b\ufeff，,。；;、：:"
 _NAMES_EDITION: Final = re.compile(r"通过|公布|发布|颁布|批准|修正|修订|修改|令|公告")
 _NAMES_AMENDMENT: Final = re.compile(r"修正|修订|修改")
-_YEAR: Final = re.compile(r"(?<!\d)(\d{4})\s*年?\s*(?:第[一二三四五六七八九十]次)?\s*(?:修正|修订|修改|文本|版)")
+_YEAR: Final = re.compile(
+    r"(?<!\d)(\d{4})\s*年?\s*(?:\d{1,2}\s*月\s*)?(?:第[一二三四五六七八九十]次)?\s*(?:修正|修订|修改|文本|版)"
+)
 _Y4: Final = r"[0-9０-９〇零一二三四五六七八九]{4}"
 _NUMBER_OF_ORDER: Final = re.compile(
-    rf"(?:令|公告|通告)\s*+(?:{_Y4}\s*年\s*)?(?:第\s*)?{_N}{{1,8}}+\s*号|第\s*{_N}{{1,8}}+\s*号\s*(?:令|公告|通告)"
+    rf"(?:令|公告|通告)\s*+(?:{_Y4}\s*年\s*)?(?:第\s*)?{_N}{{1,8}}+\s*号|(?:{_Y4}\s*年\s*)?第\s*{_N}{{1,8}}+\s*号\s*(?:令|公告|通告)"
 )
 _NUMBER_OF_DOCUMENT: Final = re.compile(
     rf"[\u4e00-\u9fff]{{1,15}}+\s?[〔［\[(（【]\s*{_Y4}\s*[〕］\])）】]\s*(?:第\s*)?{_N}{{1,6}}+\s*号"
@@ -91,7 +122,7 @@ _BEFORE_ISSUER: Final = re.compile(
 )
 _DOC_NO: Final = re.compile(
     rf"[\u4e00-\u9fff]{{1,15}}+[〔［\[【]\s*{_Y4}\s*[〕］\]】]\s*(?:第\s*)?{_N}{{1,6}}+\s*号"
-    rf"|[\u4e00-\u9fff]{{1,20}}?(?:令|公告)\s*(?:{_Y4}\s*年\s*)?第\s*{_N}{{1,8}}+\s*号"
+    rf"|[\u4e00-\u9fff]{{1,20}}?(?:[ 、][\u4e00-\u9fff]{{2,20}}?){{0,6}}(?:令|公告)\s*(?:{_Y4}\s*年\s*)?第\s*{_N}{{1,8}}+\s*号"
 )
 _NOT_QUOTED: Final = (
     "的",
@@ -130,6 +161,7 @@ _NOT_QUOTED: Final = (
 )
 _NO_QUOTATION: Final = frozenset(("", *"，,、；;。《"))
 _BRACKETS: Final = re.compile(r"[《》（()）“”\n]")
+_NO_TITLE: Final = re.compile(r"[，。；：:;,]|条")
 _FORM: Final = re.compile(
     r"(?:证|证书|证明|执照|凭证|登记表|申请表|报名表|审批表|序列表|表|目录|名录|记录|保险|申请书|报告书|通知书|承诺书)$"
 )
@@ -205,6 +237,7 @@ class _Head(NamedTuple):
     start: int
     end: int
     resolved_from: str | None = None
+    more: str = ""  # what further brackets say
 
 
 class _Pairs(NamedTuple):
@@ -326,6 +359,8 @@ class _Parser:
         at = self._unopened(0)
         while (mark := _STOP.search(self.text, at)) is not None:
             at = self._at(mark)
+            while (here := self._goes_on(at)) is not None:
+                at = self._same_law(here)
         self._leave(len(self.text))
         return Reading(citations=tuple(self.found), rest=self.rest)
 
@@ -335,7 +370,7 @@ class _Parser:
         char = self.text[here]
         if char == "\n":
             if self.law is not None and self._is_line_place(here + 1):
-                return self._take(self.law._replace(resolved_from=self.law.resolved_from or self.law.title), here + 1)
+                return self._same_law(here + 1)
             return self._unopened(here + 1)
         if char in "（(":
             # Titles inside a bracket that follows no title: not citations of their own.
@@ -349,8 +384,35 @@ class _Parser:
         self.law = head
         return self._take(head, head.end)
 
+    def _same_law(self, at: int) -> int:
+        """Read the places that begin here as those of the law named before; where reading goes on."""
+        assert self.law is not None
+        return self._take(self.law._replace(resolved_from=self.law.resolved_from or self.law.title), at)
+
+    def _goes_on(self, at: int) -> int | None:
+        """Where, after a quotation, the next article of the same law begins in the same line; None where none does."""
+        last = self.found[-1] if self.found else None
+        if self.law is None or last is None or not last.quoted or not last.articles or at != self.understood:
+            return None
+        return self._next_place(at, last.articles[-1])
+
+    def _next_place(self, at: int, last: Place) -> int | None:
+        """Where a later article than `last` begins with its own quotation: 第二十六条规定：“…”."""
+        found = _NEXT_PLACE.match(self.text, at)
+        if found is None:
+            return None
+        before = self.written_out
+        places, end = self._places(found.end())
+        self.written_out = before  # only looked at
+        later = bool(places) and (places[0].article or 0) > (last.to_article or last.article or 0)
+        return found.end() if later and _OPENS_QUOTATION.match(self.text, end) else None
+
     def _unopened(self, at: int) -> int:
-        """Read the law at the beginning of a line whose opening mark was lost; where reading goes on."""
+        """Read the law at the beginning of a line whose opening mark was lost, or that has none; where reading goes on."""
+        if (bare := _UNMARKED.match(self.text, at)) is not None:
+            self._leave(bare.start("title"))
+            self.law = _Head(bare["title"], None, None, None, *bare.span("title"))
+            return self._take(self.law, self.law.end)
         found = _UNOPENED.match(self.text, at)
         if found is None or not _LEGAL_END.search(found["title"]):
             return at
@@ -394,9 +456,25 @@ class _Parser:
         closing = self.pairs.rounds.get(after)
         if closing is not None and closing - after <= MAX_BRACKET:
             bracket, end = (after + 1, closing), closing + 1
+            more, end = self._further_brackets(end)
+            return _Head(title, bracket, tag, doc_no, start, end, None, more)
         elif "\u4e00" <= text[after : after + 1] <= "\u9fff" and (number := _DOC_NO.match(text, after)) is not None:
             doc_no, end = number[0], number.end()
         return _Head(title, bracket, tag, doc_no, start, end)
+
+    def _further_brackets(self, end: int) -> tuple[str, int]:
+        """What the brackets that follow the first one say of the law, and where they end: （2019年修正）（以下简称《条例》）."""
+        said = ""
+        for _ in range(3):
+            here = self._skip(end, _BLANKS)
+            close = self.pairs.rounds.get(here)
+            if close is None or close - here > MAX_TITLE:
+                break
+            words = self.text[here + 1 : close]
+            if not _FURTHER_BRACKET.search(words):
+                break
+            said, end = f"{said}；{words}", close + 1
+        return said, end
 
     def _pronoun(self, mark: re.Match[str]) -> _Head | None:
         """同法, 该条例 before a place: the law named last, or the only one it can mean."""
@@ -431,11 +509,15 @@ class _Parser:
                 annex, end = self._annex_after(end)
         if not places and annex is None:
             end = at
-        quoted, after = self._quotation(head, end, bool(places or annex), further)
+        last = places[-1] if places else None
+        quoted, after = self._quotation(head, end, bool(places or annex), further, last)
+        if not places and annex is None and head.bracket is not None and not further:
+            places = self._within(head.bracket)
         first = head.start if not further else start if places else at
         self._leave(first)
         paren = None if head.bracket is None or further else self.text[slice(*head.bracket)].strip()
-        events = header_events((paren,)) if paren else []
+        said = f"{paren or ''}{head.more}" if not further else ""
+        events = header_events((said,)) if said else []
         title, means = head.title, head.resolved_from
         self.found.append(
             Citation(
@@ -444,10 +526,10 @@ class _Parser:
                 _is_basis(means or title),
                 None if further else head.tag,
                 paren,
-                document_number(paren) if paren else head.doc_no,
+                document_number(said) if said else head.doc_no,
                 _dated(events, _NAMES_EDITION) if events else None,
                 _dated(events, _NAMES_AMENDMENT) if events else None,
-                (_year(paren) if paren else None) or _year(title),
+                (_year(said) if said else None) or _year(title),
                 tuple(places),
                 annex,
                 quoted,
@@ -456,16 +538,21 @@ class _Parser:
             )
         )
         if means is None and title not in _GENERIC and not _is_pronoun(title):
-            self._name(title, paren)
+            self._name(title, said)
         self.understood = max(after, end, at)
         return self.understood
 
-    def _name(self, title: str, paren: str | None) -> None:
+    def _within(self, bracket: tuple[int, int]) -> list[Place]:
+        """The places that a bracket holds and nothing else: 《…》（第七条、第八条）."""
+        places, end = self._places(self._skip(bracket[0], _BLANKS))
+        return places if self._skip(end, _BLANKS) == bracket[1] else []
+
+    def _name(self, title: str, said: str) -> None:
         """A full title: what its short forms mean from here on, （以下简称《条例》） among them."""
         self.last_title = title
         for word in _endings(title):
             self.ending.setdefault(word, set()).add(title)
-        for short in _CALLED.findall(paren or ""):
+        for short in _CALLED.findall(said):
             name = _WHITE.sub("", short)
             # A short form given to two laws means neither for sure.
             self.known[name] = title if self.known.get(name, title) == title else None
@@ -511,6 +598,8 @@ class _Parser:
             at = above.end()
         while (found := _PLACE.match(text, at)) is not None:
             goes_on = found["mark"] or joint in _RANGE_WORDS or (joint and joint in _LIST_WORDS)
+            # 第一款（一）、（二）项: an item in brackets needs no 第.
+            goes_on = goes_on or (not joint and found["numbers"][0] in "（(" and found["unit"] == "项")
             if not goes_on or not reader.take(found, joint):
                 break
             end = found.end()
@@ -519,7 +608,9 @@ class _Parser:
         self.written_out = MAX_WRITTEN_OUT_IN_ALL - reader.left
         return reader.places, end
 
-    def _quotation(self, head: _Head, end: int, placed: bool, further: bool) -> tuple[str | None, int]:
+    def _quotation(
+        self, head: _Head, end: int, placed: bool, further: bool, last: Place | None
+    ) -> tuple[str | None, int]:
         """The words quoted after the places (or after the title), and where reading goes on."""
         text = self.text
         if text[end : end + 1] in _NO_QUOTATION:
@@ -532,8 +623,9 @@ class _Parser:
         here = self._skip(here, _BLANKS)
         if not (colon or (placed and self._runs_on(head, end, here, blank, further))):
             return None, end
-        stop = self._boundary(here)
-        return text[here:stop].strip().strip('“”"') or None, stop
+        stop = self._boundary(here, last)
+        quoted = text[here:stop].strip().strip('“”"')
+        return (quoted if _WORD.search(quoted) else None), stop
 
     def _runs_on(self, head: _Head, end: int, here: int, blank: bool, further: bool) -> bool:
         """The article's text follows with no colon: 第十七条 因特殊情况…, or at once (第五十条从事本法规定的…)."""
@@ -547,13 +639,18 @@ class _Parser:
         before = max(text.rfind("\n", max(0, head.start - 30), head.start) + 1, head.start - 30)
         return _OPENS_LINE.fullmatch(text, max(0, before), head.start) is not None
 
-    def _boundary(self, at: int) -> int:
-        """Where an open quotation ends: the next line or sentence that begins another citation, else the end."""
+    def _boundary(self, at: int, last: Place | None) -> int:
+        """Where an open quotation ends: the next line or sentence that begins another citation, else the end.
+
+        `last` is the article that is quoted: a later one of the same law may follow in the same line.
+        """
         for found in _SENTENCE_END.finditer(self.text, at):
             if self.text[found.start()] == "\n":
                 if self._is_line_place(found.start() + 1) or self._line_law(found.end()):
                     return found.start()
-            elif self._sentence_law(found.end()):
+            elif self._sentence_law(found.end()) or (
+                last is not None and self._next_place(found.end(), last) is not None
+            ):
                 return found.end()
         return len(self.text)
 
@@ -581,8 +678,10 @@ class _Parser:
         return self.text[end : end + 1] in ("", *"：:“ \u3000\n《。；")
 
 
-_SENTENCE_END: Final = re.compile(r"[。”；;]|\n")
-_NUMBER: Final = re.compile(rf"{_N}+")
+_SENTENCE_END: Final = re.compile(r"[。”；;…]|\n")
+_WORD: Final = re.compile(r"[\w…]")
+_NUMBER: Final = re.compile(rf"(?P<to>[{_TO}]++第?[（(]?{_WS}*+)?+(?P<number>{_SPACED})")
+_UNIT: Final = re.compile(r"[十百千廿卅]")
 _CLOSING: Final = re.compile(r"(?:[（(〔][^（）()〔〕]*[）)〕])+$")
 
 
@@ -605,36 +704,67 @@ class _PlaceReader:
         if joint in _RANGE_WORDS and places:
             return self._range(unit, numbers, sub)
         if unit == "条":
-            places += [Place(n, sub) for n in numbers]
+            places += _articles(numbers, sub)
             return True
         if not places or places[-1].to_article is not None:
+            return False
+        written_out = self._write_out(numbers)
+        if written_out is None:
             return False
         last = places[-1]
         if not joint:
             places.pop()
-        places += _narrowed(last, unit, numbers)
+        places += _narrowed(last, unit, written_out)
         return True
 
-    def _range(self, unit: str, numbers: Sequence[int], sub: int | None) -> bool:
-        last = self.places[-1]
+    def _range(self, unit: str, numbers: Sequence[_Span], sub: int | None) -> bool:
+        last, (end, further) = self.places[-1], numbers[0]
+        if further != end:
+            return False
         if unit == "条":
-            if last.article is None or last.to_article is not None or numbers[0] <= last.article:
+            if last.article is None or last.to_article is not None or end <= last.article:
                 return False
-            self.places[-1] = last._replace(to_article=numbers[0])
-            self.places += [Place(article=n, sub=sub) for n in numbers[1:]]
+            self.places[-1] = last._replace(to_article=end)
+            self.places += _articles(numbers[1:], sub)
             return True
         begin = {"款": last.paragraph, "项": last.item, "目": last.subitem}[unit]
-        if begin is None or not 0 < numbers[0] - begin <= min(MAX_WRITTEN_OUT, self.left):
+        written_out = None if begin is None or end <= begin else self._write_out([(begin + 1, end), *numbers[1:]])
+        if written_out is None:
             return False
-        self.left -= numbers[0] - begin
-        self.places += _narrowed(last, unit, range(begin + 1, numbers[0] + 1))
+        self.places += _narrowed(last, unit, written_out)
         return True
+
+    def _write_out(self, numbers: Sequence[_Span]) -> list[int] | None:
+        """Every paragraph or item of a list with ranges; None where that would be too many."""
+        more = sum(last - first for first, last in numbers)
+        if more > self.left or any(last - first >= MAX_WRITTEN_OUT for first, last in numbers):
+            return None
+        self.left -= more
+        return [number for first, last in numbers for number in range(first, last + 1)]
+
+
+_Span = tuple[int, int]
+
+
+def _articles(numbers: Iterable[_Span], sub: int | None) -> list[Place]:
+    return [Place(first, sub, None, None, None, last if last > first else None) for first, last in numbers]
 
 
 @lru_cache(maxsize=4096)
-def _numbers(written: str) -> tuple[int, ...]:
-    """The numbers of a list: 三, 三、四, （一）（二）. Raises ValueError."""
-    return tuple(chinese_to_int(part) for part in _NUMBER.findall(written))
+def _numbers(written: str) -> tuple[_Span, ...]:
+    """The numbers of a list, each with the last one it runs to: 三, 三、四, 三至五, （一）（二）. Raises ValueError."""
+    found: list[_Span] = []
+    for mark in _NUMBER.finditer(written):
+        if re.search(r"\s", mark["number"]) and not _UNIT.search(mark["number"]):
+            raise ValueError(f"one number or two: {written}")
+        number = chinese_to_int(mark["number"])
+        if not mark["to"]:
+            found.append((number, number))
+        elif found[-1][0] == found[-1][1] < number:
+            found[-1] = (found[-1][0], number)
+        else:
+            raise ValueError(f"not a range: {written}")
+    return tuple(found)
 
 
 def _narrowed(place: Place, unit: str, numbers: Iterable[int]) -> list[Place]:
@@ -700,20 +830,27 @@ def _is_basis(title: str) -> bool:
 
 
 def _paired(text: str) -> _Pairs:
-    """One pass over the text: what closes each 《, （ and “. Titles and brackets do not reach over a line end."""
+    """One pass over the text: what closes each 《, （ and “. Brackets do not reach over a line end, a title over one at most."""
     pairs = _Pairs({}, {}, {})
+    broken: int | None = None  # the 《 of a title that the line before left open
     titles: list[int] = []
     rounds: list[int] = []
     quotes: list[int] = []
     for mark in _BRACKETS.finditer(text):
         char, at = mark[0], mark.start()
         if char == "\n":
+            broken = titles[0] if len(titles) == 1 else None
             titles.clear()
             rounds.clear()
         elif char in "《（(“":
+            broken = None if char == "《" else broken
             (titles if char == "《" else quotes if char == "“" else rounds).append(at)
         else:
             stack, found = {"》": (titles, pairs.titles), "”": (quotes, pairs.quotes)}.get(char, (rounds, pairs.rounds))
             if stack:
                 found[stack.pop()] = at
+            elif char == "》" and broken is not None:
+                if at - broken <= MAX_BROKEN and not _NO_TITLE.search(text, broken, at):
+                    pairs.titles[broken] = at
+                broken = None
     return pairs

@@ -540,3 +540,101 @@ def test_a_further_place_of_a_list_may_leave_out_its_first_character() -> None:
     assert citation.articles == (Place(3, paragraph=1), Place(3, paragraph=2))
     [citation] = cited("《示例法》第三条，5项材料")
     assert citation.articles == (Place(3),)
+
+
+@pytest.mark.parametrize(
+    ("written", "found"),
+    [
+        ("第三至五条", [(3, None, None, None, None, 5)]),
+        ("第 三 十 五 条", [(35, None, None, None, None, None)]),
+        ("第三 十五条第一 款", [(35, None, 1, None, None, None)]),
+        ("第3-5条、第八条", [(3, None, None, None, None, 5), (8, None, None, None, None, None)]),
+        ("第三条~第五条", [(3, None, None, None, None, 5)]),
+        ("第二条；第三条", [(2, None, None, None, None, None), (3, None, None, None, None, None)]),
+        ("第四十\n条第一款", [(40, None, 1, None, None, None)]),
+        ("第二条、\n第三条", [(2, None, None, None, None, None), (3, None, None, None, None, None)]),
+        ("第二十四条第（一）至（三）项", [(24, None, None, n, None, None) for n in (1, 2, 3)]),
+        ("第六条第一款（一）、（二）项", [(6, None, 1, n, None, None) for n in (1, 2)]),
+        ("第五条第一、第二款", [(5, None, n, None, None, None) for n in (1, 2)]),
+        ("（第七条、第八条）", [(7, None, None, None, None, None), (8, None, None, None, None, None)]),
+    ],
+)
+def test_places_are_read_however_ranges_lists_and_line_ends_are_written(written: str, found: list[object]) -> None:
+    assert places(f"《{LAW}》{written}") == found
+    assert only(f"《{LAW}》{written}").rest is None
+
+
+def test_a_range_that_runs_backwards_is_not_understood() -> None:
+    assert only(f"《{LAW}》第五至三条").rest == "第五至三条"
+
+
+@pytest.mark.parametrize(
+    "before", ["[行政法规]", "［行政法规］", "（行政法规）", "行政法规：", "②", "2.", "【行政法规】"]
+)
+@pytest.mark.parametrize("quoted", ["", " 早餐网点应当登记。", " 早餐网点……"])
+def test_the_next_law_is_no_quotation_of_the_one_before(before: str, quoted: str) -> None:
+    first, second = cited(f"《{LAW}》第七条{quoted} {before}《示例登记条例》第二条")
+    assert (first.title, second.title) == (LAW, "示例登记条例")
+    assert (first.quoted, first.rest, second.articles) == (quoted.strip() or None, None, (Place(2),))
+
+
+def test_a_later_article_with_its_own_quotation_in_the_same_line_is_cited_too() -> None:
+    text = f"《{LAW}》第七条规定：“网点应当登记。”第九条规定：“网点可以变更。”；第十条 网点应当注销。第十二条第一款 网点可以恢复。"
+    assert [(c.articles, c.quoted) for c in cited(text)] == [
+        ((Place(7),), "网点应当登记。"),
+        ((Place(9),), "网点可以变更。"),
+        ((Place(10),), "网点应当注销。"),
+        ((Place(12, None, 1),), "网点可以恢复。"),
+    ]
+    assert [c.full_title for c in cited(text)] == [LAW] * 4
+
+
+def test_a_quoted_article_may_name_an_earlier_one_without_being_cut() -> None:
+    [one] = cited(f"《{LAW}》第七条：网点应当登记。第二条 所称网点除外。")
+    assert one.quoted == "网点应当登记。第二条 所称网点除外。"
+
+
+def test_a_second_bracket_after_the_title_says_more_of_it() -> None:
+    text = f"《{LAW}》（2019年修正）（以下简称《办法》）第七条，《办法》第八条"
+    first, second = cited(text)
+    assert (first.paren, first.edition_year, first.articles) == ("2019年修正", 2019, (Place(7),))
+    assert (second.title, second.full_title, second.articles) == ("办法", LAW, (Place(8),))
+
+
+def test_a_law_named_in_full_without_marks_is_read_at_the_beginning_of_a_line() -> None:
+    [one] = cited("中华人民共和国会计法第三十八条")
+    assert (one.title, one.articles, one.span) == ("中华人民共和国会计法", (Place(38),), (0, 15))
+    assert not cited("违反中华人民共和国会计法第三十八条")
+
+
+def test_a_title_may_go_on_in_the_next_line() -> None:
+    [one] = cited("《中华人民共和国\n城乡规划法》第四十条")
+    assert (one.title, one.articles) == ("中华人民共和国城乡规划法", (Place(40),))
+    assert [c.title for c in cited("《甲法\n第三条规定《乙法》第四条")] == ["乙法"]
+
+
+def test_joint_issuers_after_the_title_may_be_parted_by_blanks() -> None:
+    one = only("《网络出版服务管理规定》国家新闻出版广电总局 工业和信息化部令第5号 第七条")
+    assert (one.doc_no, one.articles) == ("国家新闻出版广电总局 工业和信息化部令第5号", (Place(7),))
+
+
+def test_a_blank_between_two_figures_may_mean_one_number_or_two() -> None:
+    assert only(f"《{LAW}》第三条第一 二款").rest == "第一 二款"
+
+
+def test_the_year_of_an_order_belongs_to_its_number() -> None:
+    assert only("《典当管理办法》（商务部 公安部2005年第8号令）第十一条").doc_no == "商务部 公安部2005年第8号令"
+
+
+def test_a_month_of_amendment_names_the_edition_s_year() -> None:
+    assert only(f"《{LAW}》（2016年7月修订）第七条").edition_year == 2016
+
+
+def test_numbering_and_words_that_join_leave_nothing_over() -> None:
+    text = f"一、《{LAW}》第七条\n二、《示例登记办法》第二条之规定；该《办法》第三条①"
+    assert [(c.full_title, c.rest) for c in cited(text)] == [
+        (LAW, None),
+        ("示例登记办法", None),
+        ("示例登记办法", None),
+    ]
+    assert read_citations(text).rest is None
