@@ -140,6 +140,7 @@ class Engine:
         open_office(office)
         verbs.bury_engines(self.db, host=socket.gethostname(), gone=_gone)
         self._beat()
+        verbs.take_over_notices(self.db, engine_id=self.id, now=clock.now())
         self.deliverer.start()
         self._thread("heartbeat", HEARTBEAT_SECONDS, self._beat)
         self._thread("pulse", 0.5, pulse.beat)

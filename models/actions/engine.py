@@ -22,6 +22,7 @@ from models.store.change import (
     wrong_moments,
 )
 from models.store.database import Database
+from models.store.outbox import end_leases
 from models.store.sql import among
 
 #: Work not taken up after this many seconds is woken by the pulse.
@@ -77,6 +78,19 @@ def bury_engines(db: Database, *, host: str, gone: Callable[[int], bool]) -> int
         dead = [row["id"] for row in here if gone(row["pid"])]
         connection.execute(delete(ENGINE).where(ENGINE.c.id.in_(dead)))
         return len(dead)
+
+    return db.write(verb)
+
+
+def take_over_notices(db: Database, *, engine_id: str, now: datetime) -> int:
+    """A new engine that is the only one alive waits for nobody's lease: what was being sent is due at once. How many.
+
+    Call it after this engine was seen and before it sends anything: of two that start together neither takes over.
+    """
+
+    def verb(connection: Connection) -> int:
+        others = select(ENGINE.c.id).where(_seen_lately(now), ENGINE.c.id != engine_id).limit(1)
+        return 0 if connection.execute(others).first() is not None else end_leases(connection, now=now)
 
     return db.write(verb)
 

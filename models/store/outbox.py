@@ -526,6 +526,11 @@ def resend(connection: Connection, notice_id: str, now: datetime) -> Row:
     return rows(connection, select(NOTICE).where(NOTICE.c.id == notice_id))[0]
 
 
+def end_leases(connection: Connection, *, now: datetime) -> int:
+    """Whoever was sending is known to be gone: what he had is due now, as a repeat. Returns how many notices."""
+    return connection.execute(update(NOTICE).where(NOTICE.c.state == "sending").values(lease_until=now)).rowcount
+
+
 def _is_due(now: datetime, lease_seconds: float) -> ColumnElement[bool]:
     """What is to be sent now: its moment has come, or whoever was sending it is gone.
 

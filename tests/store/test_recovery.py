@@ -9,7 +9,14 @@ import pytest
 from sqlalchemy import insert, select, update
 from sqlalchemy.exc import OperationalError
 
-from models.actions.engine import bury_engines, changes_to_wake, engine_alive, engine_seen, orphans
+from models.actions.engine import (
+    bury_engines,
+    changes_to_wake,
+    engine_alive,
+    engine_seen,
+    orphans,
+    take_over_notices,
+)
 from models.actions.starting import register, started
 from models.domain.errors import Unusable
 from models.store.change import CHANGE
@@ -121,6 +128,20 @@ def test_a_doubtful_notice_comes_back_as_a_repeat_and_one_still_being_sent_is_le
     outbox.renew(["ntc-1"], later)
     with db.reader() as connection:
         assert connection.execute(select(NOTICE.c.state, NOTICE.c.lease_until)).one() == ("sent", None)
+
+
+def test_a_new_engine_that_is_alone_sends_at_once_what_a_dead_one_was_sending(db: Database) -> None:
+    small_office(db, NOW)
+    notice(db)
+    outbox, soon = SqlOutbox(db, "key", dict), NOW + timedelta(seconds=1)
+    seen(db, "dead", 11)
+    outbox.claim(NOW, 8, 25)
+    seen(db, "new", 12, soon)
+    assert take_over_notices(db, engine_id="new", now=soon) == 0, "the other may still be at it"
+    assert outbox.claim(soon, 8, 25) == []
+    bury_engines(db, host="here", gone=lambda pid: pid == 11)
+    assert take_over_notices(db, engine_id="new", now=soon) == 1
+    assert [one["repeat"] for one in outbox.claim(soon, 8, 25)] == [1]
 
 
 def test_a_full_disk_is_a_refusal_with_a_sentence_and_nothing_is_written() -> None:
