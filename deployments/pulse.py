@@ -92,6 +92,10 @@ class Pulse:
         if self.hot.nudge(wake.change_id):
             return False
         state = self.client.state(wake.flow_run_id)
+        if state is not None and state.type == "CANCELLING" and (orphan or self._silent(wake, state.type)):
+            # Cancel was pressed on a leg that is over by now: nobody else would end the run.
+            self.client.cancel(wake.flow_run_id, "运行已取消；案件仍在办理，另开一次运行。")
+            state = RunState("CANCELLED", "Cancelled")
         if state is None or state.final:
             if self._attempts.lasts(wake.change_id):
                 return False
@@ -128,7 +132,7 @@ class Pulse:
         done = 0
         for wake in turn:
             state = awake.get(wake.flow_run_id or "", _ASLEEP)
-            if state is None or state.final:
+            if _is_lost(state):
                 done += int(self._compare(wake))
         if done:
             self.poll()
@@ -136,8 +140,7 @@ class Pulse:
 
     def _compare(self, wake: Wake) -> bool:
         if wake.flow_run_id is not None:
-            state = self.client.state(wake.flow_run_id)
-            if state is not None and not state.final:
+            if not _is_lost(self.client.state(wake.flow_run_id)):
                 return False
         return self.heal(wake)
 
@@ -163,6 +166,11 @@ class Pulse:
         if wake.leg_engine == self.office.engine_id:
             return self.office.alive(wake.change_id)
         return wake.leg_engine is not None and engine.engine_alive(self.db, now=clock.now(), engine_id=wake.leg_engine)
+
+
+def _is_lost(state: RunState | None) -> bool:
+    """Whether a run will come to nothing more; one that is being cancelled ends when no leg of it is at work."""
+    return state is None or state.final or state.type == "CANCELLING"
 
 
 class _Pauses:

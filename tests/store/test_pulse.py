@@ -53,6 +53,10 @@ class Prefect:
         self.calls.append(f"reschedule {run}")
         return True
 
+    def cancel(self, run: str, message: str) -> None:
+        self.calls.append(f"cancel {run}")
+        self.runs[run] = RunState("CANCELLED", "Cancelled")
+
     def awake(self, runs: Sequence[str]) -> dict[str, RunState | None]:
         return {run: self.runs.get(run) for run in runs if self.runs.get(run, RunState("", "")).type != "PAUSED"}
 
@@ -170,6 +174,25 @@ def test_a_run_cancelled_while_nobody_decides_is_replaced_and_the_log_says_why(r
     room.seconds += FIRST_PAUSE
     assert room.pulse.look_round() == 1
     assert wake_for(room.db, change_id=room.change).attempt == 3
+
+
+def test_a_run_whose_cancelling_nobody_ends_is_ended_and_replaced(room: Room) -> None:
+    room.runs("CANCELLING", leg_no=1, parked_leg=1, leg_engine="mine")
+    room.beats(FIRST_PAUSE + DEAD_SECONDS + 1)
+    assert "cancel run-1" in room.prefect.calls
+    assert wake_for(room.db, change_id=room.change).attempt == 2
+
+
+def test_a_run_cancelled_at_work_is_replaced_though_nobody_decides(room: Room) -> None:
+    room.runs("CANCELLING", leg_no=1, parked_leg=1, leg_engine="mine", consumed_seq=CHANGE.c.work_seq)
+    room.office.legs[room.change] = 1
+    room.pulse.look_round()
+    room.seconds += SILENT_SECONDS - 1
+    assert room.pulse.look_round() == 0, "its leg is at work"
+    del room.office.legs[room.change]
+    room.seconds += 20
+    assert room.pulse.look_round() == 1
+    assert wake_for(room.db, change_id=room.change).attempt == 2
 
 
 def test_a_flow_that_fails_at_once_does_not_make_hundreds_of_runs(room: Room) -> None:
