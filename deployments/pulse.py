@@ -139,9 +139,8 @@ class Pulse:
         return done
 
     def _compare(self, wake: Wake) -> bool:
-        if wake.flow_run_id is not None:
-            if not _is_lost(self.client.state(wake.flow_run_id)):
-                return False
+        if wake.flow_run_id is not None and not _is_lost(self.client.state(wake.flow_run_id)):
+            return False
         return self.heal(wake)
 
     def _start(self, wake: Wake, attempt: int) -> bool:
