@@ -50,6 +50,10 @@ _IN_FORCE_ON: Final = re.compile(
 )
 _IN_FORCE_AT_ONCE: Final = re.compile(r"自(?:公布|发布|颁布|通过)之日起(?:施行|实施|执行|生效)")
 _AMENDED_ALONE: Final = re.compile(r"关于修改[〈《<](?P<title>[^〈〉《》<>]{2,80})[〉》>]的决定")
+_DECISION: Final = re.compile(
+    r"[#*\s]*[^。；，“”第]{0,60}关于修改[〈《<][^。；]{2,80}[〉》>][^。；，]{0,20}的?决定[*\s]*$"
+)
+"""The heading of an amending decision."""
 _RENAMED_FROM: Final = 60.0  # how alike, 0 to 100, a law's former title and its present one must be
 _SELF: Final = re.compile(r"本(?:法|条例|规定|办法|细则|决定|规则|规程|章程|准则|解释|通则|标准|暂行条例|实施细则)")
 _ITEM: Final = re.compile(rf"[{_BLANK}]*(?:[（(〔]{_N}{{1,4}}[）)〕]|[0-9０-９]{{1,2}}[.．、])")
@@ -102,6 +106,7 @@ def read_law(text: str, file_name: str) -> LawText:
     Raises BadInput `law_without_articles` or `law_without_date`.
     """
     title, header, body = _split(text, file_name)
+    body, decision = _without_decision(body)
     articles = _articles(body)
     if not articles:
         raise BadInput(
@@ -117,6 +122,8 @@ def read_law(text: str, file_name: str) -> LawText:
         )
     published = [day for day, words in events if _PUBLISHED.search(words) and day <= edition_on]
     effective_on, certainty = _effective(articles, events, edition_on)
+    if (day := _effective_in("\n".join(decision), edition_on)) is not None and day >= edition_on:
+        effective_on, certainty = day, "certain"
     return LawText(
         title=title,
         edition_on=edition_on,
@@ -242,7 +249,11 @@ def _without_comments(text: str) -> str:
 
 def _starts_body(line: str) -> bool:
     head = _HEAD.match(line)
-    return bool(_CONTENTS.match(line) or _DIVISION.match(line) or (head and (head["bold"] or head["gap"])))
+    if head is None:
+        return bool(_CONTENTS.match(line) or _DIVISION.match(line))
+    # 第一条为了…, with no blank after the number, opens a text as well; nothing of a header begins so.
+    first = head["no"] in {"一", "1", "１"} and not head["sub"]
+    return bool(head["bold"] or head["gap"] or not head["rest"] or first)
 
 
 def _title(lines: list[str], file_name: str) -> str:
@@ -292,6 +303,16 @@ def _articles(lines: list[str]) -> list[Article]:
     return [
         Article(no=no, sub=sub, text="\n".join(parts), division=division) for no, sub, parts, division in found if parts
     ]
+
+
+def _without_decision(lines: list[str]) -> tuple[list[str], list[str]]:
+    """The lines of the law itself, and those of an amending decision that stands after it."""
+    begun = False
+    for at, line in enumerate(lines):
+        begun = begun or _HEAD.match(line) is not None
+        if begun and _DECISION.match(line):
+            return lines[:at], lines[at:]
+    return lines, []
 
 
 def _heading(line: str) -> tuple[int, str]:

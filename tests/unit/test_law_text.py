@@ -340,3 +340,25 @@ def test_an_effective_day_called_certain_is_not_before_its_edition(real_data: Pa
         found = read_law(path.read_text(encoding="utf-8"), path.name)
         if found.certainty == "certain":
             assert found.effective_on is not None and found.effective_on >= found.edition_on, path.name
+
+
+@pytest.mark.parametrize(
+    "first", ["第一条为了规范办事，制定本办法。", "第一条\n为了规范办事，制定本办法。", "第一条【目的】制定本办法。"]
+)
+def test_a_text_whose_articles_have_no_blank_after_the_number_is_read(first: str) -> None:
+    text = f"# 示例办法\n2020年3月1日公布\n\n{first}\n第二条适用本办法。\n第一条规定的情形除外。\n第三条自2020年5月1日起施行。\n"
+    law = read_law(text, "示例办法.md")
+    assert [article.no for article in law.articles] == [1, 2, 3]
+    assert law.articles[1].text == "适用本办法。\n第一条规定的情形除外。"
+    assert law.edition_on == date(2020, 3, 1)
+
+
+def test_an_amending_decision_after_the_text_gives_its_effective_day_and_is_no_part_of_the_last_article() -> None:
+    text = (
+        "# 示例条例\n（2020年5月28日通过　2022年3月1日修正）\n\n第一条 制定本条例。\n\n第二条 本条例自2021年1月1日起施行。\n\n"
+        "示例市人民代表大会常务委员会关于修改《示例条例》的决定\n（2022年3月1日通过）\n"
+        "一、将第一条修改为：“甲。”\n本决定自2022年5月1日起施行。\n"
+    )
+    law = read_law(text, "示例条例(2022-03-01).md")
+    assert law.articles[-1].text == "本条例自2021年1月1日起施行。"
+    assert (law.effective_on, law.certainty) == (date(2022, 5, 1), "certain")
