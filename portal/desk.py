@@ -9,7 +9,7 @@ import secrets as random
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import date
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
@@ -434,20 +434,34 @@ def desk_page(
     return render(request, "desk.html", status, **values)
 
 
+class _Part(NamedTuple):
+    """The lines of a sheet that one page shows, and how many stand before them."""
+
+    lines: Sequence[Mapping[str, Any]]
+    before: int
+    here: int
+    pages: int
+
+
+def _part(assignment: Mapping[str, Any], page: int) -> _Part:
+    pages = max(1, -(-len(assignment["adjustments"]) // ON_A_PAGE))
+    here = min(max(1, page), pages)
+    before = (here - 1) * ON_A_PAGE
+    return _Part(assignment["adjustments"][before : before + ON_A_PAGE], before, here, pages)
+
+
 def _sheets(portal: Portal, lies: Mapping[str, Any], page: int, departments: Mapping[str, str]) -> list[dict[str, Any]]:
     """What lies open, sheet by sheet, with the lines of one page of each; lines are numbered through all sheets."""
-    beside = views.law_beside(portal.db, desk=lies)
+    parts = [_part(assignment, page) for assignment in lies["assignments"]]
+    beside = views.law_beside(portal.db, lines=[line for part in parts for line in part.lines])
     clock = views.clock(portal.db, now=portal.now())
     sheets: list[dict[str, Any]] = []
     number = 0
-    for assignment in lies["assignments"]:
-        total = len(assignment["adjustments"])
-        pages = max(1, -(-total // ON_A_PAGE))
-        here = min(max(1, page), pages)
-        before = (here - 1) * ON_A_PAGE
+    for assignment, part in zip(lies["assignments"], parts, strict=True):
+        total, pages, here = len(assignment["adjustments"]), part.pages, part.here
         lines = [
             _line(number + n, line, assignment, beside.get(line["id"], []), departments, portal)
-            for n, line in enumerate(assignment["adjustments"][before : before + ON_A_PAGE], start=before + 1)
+            for n, line in enumerate(part.lines, start=part.before + 1)
         ]
         due = date.fromisoformat(assignment["due"]) if assignment["due"] else None
         shown = {"total": total, "sorts": _sorts(assignment), "stands": clock.due(due), "pages": pages, "page": here}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
@@ -16,7 +16,7 @@ from models.domain.differences import provision_text
 from models.domain.errors import Unknown
 from models.domain.impact import CitedBasis
 from models.domain.law_compare import ArticleMatch
-from models.domain.law_text import Article, canonical_title
+from models.domain.law_text import Article, canonical_title, former_titles
 from models.domain.numerals import article_name
 from models.domain.reach import CHANGE_WORDS
 from models.store import catalogue, laws, touched
@@ -43,7 +43,7 @@ def law_page(db: Database, *, title: str, edition: date | None = None, now: date
         shown = edition or (days[-1] if days else None)
         texts = [] if shown is None else laws.articles(connection, law.id, shown)
         version = None if shown is None else laws.law_version(connection, law.id, shown)
-        cited = catalogue.cited_bases(connection, law.canonical)
+        cited = _cited(connection, _titles(connection, law, days))
     citing = {(key, one.item_id) for one in cited if _of_text(one, shown, days) for key in _keys(one, texts)}
     counted = Counter(key for key, _ in citing)
     division: tuple[str, ...] = ()
@@ -78,20 +78,25 @@ def article_page(
         known_edition(connection, law, edition)
         days = laws.editions(connection, law.id)
         texts = laws.articles(connection, law.id, edition)
+        titles = _titles(connection, law, days)
+        over = _over(touched.spans(connection, titles), edition, days)
     place = next((number for number, one in enumerate(texts) if one.key == (no, sub)), None)
     if place is None:
         message = f"《{law.title}》{edition} 的文本没有{article_name(no, sub)}。请从该文本的目录中选择。"
         raise Unknown("article_unknown", message, law=law.title)
     here = days.index(edition)
     before, after = (days[here - 1] if here else None), (days[here + 1] if here + 1 < len(days) else None)
-    for old, new in ((before, edition), (edition, after)):
+    for old, new in ((before, edition), (edition, after), *((first, edition) for first, _ in over)):
         if old is not None and new is not None:
             prepare(db, law_id=law.id, old=old, new=new)
     with db.reader() as connection:
         came = next((m for m in _matches(connection, law, before, edition) if m.new and m.new.key == (no, sub)), None)
         went = next((m for m in _matches(connection, law, edition, after) if m.old and m.old.key == (no, sub)), None)
-        cited = catalogue.cited_bases(connection, law.canonical)
-        history = touched.history_of_article(connection, law.canonical, no, sub)
+        cited = _cited(connection, titles)
+        history = touched.history_of_article(connection, titles, no, sub)
+        passed = _passed(connection, law, over, edition, (no, sub))
+        for key in sorted({key for _, _, key in passed} - {(no, sub)}):
+            history += touched.history_of_article(connection, titles, *key)
         version = laws.law_version(connection, law.id, edition)
     citing = [one for one in cited if (no, sub) in _keys(one, texts) and _of_text(one, edition, days)]
     article = texts[place]
@@ -103,10 +108,42 @@ def article_page(
         "previous": _neighbour(texts, place - 1), "next": _neighbour(texts, place + 1),
         "before": before, "came": None if came is None or before is None else pair_of(law.title, came, before, edition),
         "after": after, "went": None if went is None or after is None else pair_of(law.title, went, edition, after),
-        "cited": [_citing(one) for one in citing], "items": len({one.item_id for one in citing}),
+        "cited": [_citing(one, law.canonical) for one in citing], "items": len({one.item_id for one in citing}),
         "whole": len({basis.item_id for basis in cited if basis.article is None}),
-        "history": _told(history, law.canonical, edition, (no, sub), insider=insider),
+        "history": _told(history, titles, edition, (no, sub), passed, insider=insider),
     }  # fmt: skip
+
+
+def _titles(connection: Connection, law: laws.LawRow, days: Sequence[date]) -> list[str]:
+    """The titles under which a law is cited: its own, and those it had before where they are no law of the library."""
+    newest = laws.law_version(connection, law.id, days[-1]) if days else None
+    before = [] if newest is None else former_titles(law.title, newest.header.split("\n"))
+    return [law.canonical, *(one for one in before if laws.law_by_title(connection, one) is None)]
+
+
+def _cited(connection: Connection, titles: Sequence[str]) -> list[CitedBasis]:
+    return [basis for title in titles for basis in catalogue.cited_bases(connection, title)]
+
+
+def _over(
+    spans: Iterable[tuple[str, str | None]], edition: date, held: Sequence[date]
+) -> list[tuple[date, str | None]]:
+    """Of the changes, as from which text to which they went, those that passed over this one, with the day of the older text."""
+    day = edition.isoformat()
+    over = ((date.fromisoformat(old), new) for old, new in spans if old < day and (new is None or new > day))
+    return sorted(((old, new) for old, new in over if old in held), key=str)
+
+
+def _passed(
+    connection: Connection, law: laws.LawRow, over: Sequence[tuple[date, str | None]], edition: date, key: Key
+) -> set[tuple[str, str | None, Key]]:
+    """For each change that passed over this text the number which the article had in the older one, from which it went."""
+    found = set()
+    for old, new in over:
+        for match in _matches(connection, law, old, edition):
+            if match.old is not None and match.new is not None and match.new.key == key:
+                found.add((old.isoformat(), new, match.old.key))
+    return found
 
 
 def places(connection: Connection, bases: Sequence[Mapping[str, Any]], *, today: date) -> list[dict[str, Any] | None]:
@@ -187,25 +224,36 @@ def _of_text(basis: CitedBasis, edition: date | None, held: Sequence[date]) -> b
     return basis.edition_on is None or basis.edition_on == edition or basis.edition_on not in held
 
 
-def _citing(basis: CitedBasis) -> dict[str, Any]:
+def _citing(basis: CitedBasis, canonical: str) -> dict[str, Any]:
     place = {"article": basis.article, "sub": basis.sub, "paragraph": basis.paragraph, "item": basis.item}
     text = provision_text(place)
     if basis.to_article is not None:
         text += f"至{article_name(basis.to_article)}"
-    return {"code": basis.code, "name": basis.name, "place": text, "edition": basis.edition_on}
+    formerly = None if canonical_title(basis.title) == canonical else basis.title
+    return {"code": basis.code, "name": basis.name, "place": text, "edition": basis.edition_on, "formerly": formerly}
 
 
 def _told(
-    history: Sequence[Row], canonical: str, edition: date, key: tuple[int, int], *, insider: bool
+    history: Sequence[Row],
+    titles: Sequence[str],
+    edition: date,
+    key: Key,
+    passed: Collection[tuple[str, str | None, Key]],
+    *,
+    insider: bool,
 ) -> list[dict[str, Any]]:
-    """Of what stands by this number that which concerns this text: the number may be another article in another text."""
+    """Of what stands by this number that which concerns this text: the number may be another article in another text.
+
+    `passed` are the changes that went over this text, with the number that the article had in the text they went from.
+    """
     found = []
     for row in history:
         params, day = row["params"], edition.isoformat()
-        if canonical_title(str(params.get("law") or "")) == canonical:
+        if canonical_title(str(params.get("law") or "")) in titles:
             old = params.get("from_version") == day and (row["article"], row["sub"]) == key
             new = params.get("to_version") == day and (row["new_article"], row["new_sub"]) == key
-            if not (old or new):
+            went = (str(params.get("from_version")), params.get("to_version"), (row["article"], row["sub"]))
+            if not (old or new or went in passed):
                 continue
         if not insider and (row["state"] in _UNCHANGED or row["change_state"] == "withdrawn"):
             continue

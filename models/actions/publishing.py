@@ -6,21 +6,23 @@ out with its group, marked blocked with the reason and told; the rest is publish
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, time
 from typing import Any
 
 from pydantic import ValidationError
 from sqlalchemy import and_, select
 
-from models.actions.notices import day_text
+from models.actions.notices import LISTED, day_text
 from models.actions.opening import Room
 from models.domain.basis_follow import kept_ranges
 from models.domain.codes import next_basic_code
 from models.domain.content import ItemContent, dumped_hash
 from models.domain.deadlines import IN_TIME, SHANGHAI, validity_begins, working_days_late
 from models.domain.errors import BadInput
-from models.store import catalogue
+from models.domain.law_reach import followed
+from models.domain.numerals import article_name
+from models.store import catalogue, office
 from models.store.change import (
     ADJUSTMENT,
     DECISION,
@@ -42,6 +44,7 @@ from models.tables import Code, Item, new_id
 
 ITEM, CODE = table(Item), table(Code)
 LISTS = ("行政许可事项清单",)
+_SHOWN_ARTICLES = 5  # of one item in a mail
 TERMINAL = frozenset({"published", "declined", "rejected", "removed"})
 
 
@@ -210,8 +213,8 @@ def _region(room: Room) -> str:
     return str(code)[:2] if code and str(code)[:2].isdigit() else "99"
 
 
-def _drafters_of(room: Room, adjustment_ids: set[str]) -> dict[str, int]:
-    """Who drafted these adjustments, with how many of them each."""
+def _drafters_of(room: Room, adjustment_ids: set[str]) -> dict[str, set[str]]:
+    """Who drafted these adjustments, with those of each."""
     query = (
         select(DECISION.c.person_id, ADJUSTMENT.c.id)
         .join(STEP, STEP.c.id == DECISION.c.step_id)
@@ -219,11 +222,11 @@ def _drafters_of(room: Room, adjustment_ids: set[str]) -> dict[str, int]:
         .where(and_(DECISION.c.change_id == room.case.id, STEP.c.stage == "draft"))
         .distinct()
     )
-    counts: dict[str, int] = {}
+    found: dict[str, set[str]] = {}
     for person_id, adjustment_id in room.connection.execute(query):
         if adjustment_id in adjustment_ids:
-            counts[person_id] = counts.get(person_id, 0) + 1
-    return counts
+            found.setdefault(person_id, set()).add(adjustment_id)
+    return found
 
 
 def _legal_since(room: Room, effective: datetime) -> date | None:
@@ -235,21 +238,48 @@ def _legal_since(room: Room, effective: datetime) -> date | None:
 
 
 def _tell_published(room: Room, good: Sequence[Row], number: str, effective: datetime, since: date | None) -> None:
+    """Who drafted hears of what he drafted; of what went the short road, where nobody drafts, the drafters of its department."""
     late = 0 if since is None else working_days_late(since, room.today, room.calendar)
     local = effective.astimezone(SHANGHAI)
-    for person_id, count in _drafters_of(room, {row["id"] for row in good}).items():
-        room.writer.add(
-            "published",
-            person_id,
-            f"{number}:published:{person_id}",
-            lines=list(good)[:count],
-            effective_at=f"{local.year}年{local.month}月{local.day}日 {local:%H:%M}",
-            effective_day=f"{local.month}月{local.day}日",
-            publication={"number": number},
-            late=late,
-            legal_since="" if since is None else day_text(since, room.case.now),
-            n=0,
-        )
+    said: dict[str, Any] = {
+        "effective_at": f"{local.year}年{local.month}月{local.day}日 {local:%H:%M}",
+        "effective_day": f"{local.month}月{local.day}日",
+        "publication": {"number": number},
+        "late": late,
+        "legal_since": "" if since is None else day_text(since, room.case.now),
+        "n": 0,
+    }
+    drafted = _drafters_of(room, {row["id"] for row in good})
+    for person_id, mine in drafted.items():
+        lines = [row for row in good if row["id"] in mine]
+        room.writer.add("published", person_id, f"{number}:published:{person_id}", lines=lines, short=False, **said)
+    heard = set().union(*drafted.values())
+    by_department: dict[str, list[Row]] = {}
+    for row in good:
+        if row["id"] not in heard and row["road"] == "short" and row["department_id"] is not None:
+            by_department.setdefault(row["department_id"], []).append(row)
+    for department_id, lines in by_department.items():
+        for holder in office.eligible(room.connection, role="drafter", on=room.today, department_id=department_id):
+            person_id, key = holder.person_id, f"{number}:numbers:{department_id}:{holder.person_id}"
+            room.writer.add("published", person_id, key, lines=lines, items=_followed_items(lines), short=True, **said)
+
+
+def _followed_items(lines: Sequence[Row]) -> list[dict[str, Any]]:
+    """What a mail lists of items whose bases only followed the law: each with its articles, old and new."""
+    return [
+        {"n": n, "name": row["name"], "code": row["code"] or "无编码", "outcomes": _followed_words(row["hint"])}
+        for n, row in enumerate(lines[:LISTED], start=1)
+    ]
+
+
+def _followed_words(hint: Mapping[str, Any]) -> str:
+    words = []
+    for detail in followed(hint):
+        old = article_name(detail["old_article"], detail["old_sub"])
+        new = article_name(detail["new_article"], detail["new_sub"])
+        words.append(f"{old}文字修改" if new in ("", old) else f"{old}改为{new}")
+    shown = "、".join(dict.fromkeys(words[:_SHOWN_ARTICLES])) + ("等" if len(words) > _SHOWN_ARTICLES else "")
+    return f"《{hint['title']}》{shown}"
 
 
 def _tell_blocked(room: Room, blocked: dict[str, str], published: int) -> None:

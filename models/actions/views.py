@@ -5,7 +5,7 @@ Keys of `change_show` and `change_list` are those of the command line's JSON (DE
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from typing import Any
@@ -445,8 +445,8 @@ def _sheet_of(held: Files, entry: Row, data: Mapping[str, Any]) -> Row | None:
 # --- the law beside what it caused ---------------------------------------------------------------------------------
 
 
-def law_beside(db: Database, *, desk: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
-    """For each adjustment of a desk the cited articles that its proposal follows, in the old and the new text.
+def law_beside(db: Database, *, lines: Iterable[Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """For each of these adjustments of a desk the cited articles that its proposal follows, in the old and the new text.
 
     They are those of `hint.articles`: what stands beside a proposal is what it was made from. A citation that is in the new
     text already, and one of another law, have no pair.
@@ -454,7 +454,7 @@ def law_beside(db: Database, *, desk: Mapping[str, Any]) -> dict[str, list[dict[
     found: dict[str, list[dict[str, Any]]] = {}
     with db.reader() as connection:
         texts = _Texts(connection)
-        for line in (line for one in desk["assignments"] for line in one["adjustments"]):
+        for line in lines:
             hint = line["hint"]
             pairs: dict[tuple[int, ...], dict[str, Any]] = {}
             for detail in followed(hint):

@@ -4,12 +4,14 @@ rule proposed was kept.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Select, and_, case, func, literal, or_, select
 from sqlalchemy.sql.elements import ColumnElement
 
+from models.domain.law_text import canonical_title
 from models.store.change import (
     ADJUSTMENT,
     CHANGE,
@@ -85,7 +87,25 @@ def left_before(connection: Connection, item_ids: Sequence[str]) -> dict[str, li
     return by_item
 
 
-def history_of_article(connection: Connection, canonical: str, article: int, sub: int = 0) -> list[Row]:
+def spans(connection: Connection, canonicals: Sequence[str]) -> set[tuple[str, str | None]]:
+    """From which text to which (None: repealed) the changes went that touched these titles, as days written in full."""
+    query = select(CHANGE.c.params).where(
+        CHANGE.c.trigger == "law_change",
+        CHANGE.c.id.in_(
+            select(ADJUSTMENT.c.change_id)
+            .join(TOUCHED, TOUCHED.c.adjustment_id == ADJUSTMENT.c.id)
+            .where(among(TOUCHED.c.canonical, canonicals))
+        ),
+    )
+    found = (params for (params,) in connection.execute(query))
+    return {
+        (str(params["from_version"]), params.get("to_version"))
+        for params in found
+        if canonical_title(str(params.get("law") or "")) in canonicals
+    }
+
+
+def history_of_article(connection: Connection, canonicals: Sequence[str], article: int, sub: int = 0) -> list[Row]:
     """The adjustments that rest on an article by its old or its new number, the newest change first: change, item, what was
     proposed and what became of it; `left` tells who decided that no adjustment was needed, and why. The number may be another
     article in another text of the law: `params` names the texts of the change.
@@ -100,7 +120,7 @@ def history_of_article(connection: Connection, canonical: str, article: int, sub
             ADJUSTMENT.c.reason, ADJUSTMENT.c.effective_at, TOUCHED.c.change, TOUCHED.c.kind, TOUCHED.c.rule,
             CHANGE.c.created_at, CHANGE.c.params, CHANGE.c.state.label("change_state"),
         )
-        .where(TOUCHED.c.canonical == canonical, here)
+        .where(among(TOUCHED.c.canonical, canonicals), here)
         .order_by(CHANGE.c.created_at.desc(), ADJUSTMENT.c.ord, TOUCHED.c.no)
     )  # fmt: skip
     found = rows(connection, query)
@@ -187,9 +207,10 @@ def rule_figures(connection: Connection) -> list[Row]:
     """For each rule and kind how many citations it `proposed` something for, and of these how many were `kept` as proposed,
     `altered`, `dropped`, or are `open`.
 
-    Kept is a row whose item was published with exactly the first proposal, or left where that was proposed; altered one
-    published with other content, or taken in though it was to be left; dropped one taken out, declined or rejected.
-    What went with a withdrawn change counts as proposed alone (`withdrawn`).
+    Kept is a row whose item was published with exactly the first proposal, or with other content but the same bases of that
+    row's article, or left where that was proposed; altered one published with other bases of its article, or taken in
+    though it was to be left; dropped one taken out, declined or rejected. What went with a withdrawn change counts as
+    proposed alone (`withdrawn`).
     """
     first = PROPOSAL.alias("first")
     proposed_to_leave = func.coalesce(ADJUSTMENT.c.hint["road"].as_string(), "") == "none"
@@ -201,7 +222,51 @@ def rule_figures(connection: Connection) -> list[Row]:
         .join(first, and_(first.c.adjustment_id == ADJUSTMENT.c.id, first.c.no == 1))
         .group_by(TOUCHED.c.rule, TOUCHED.c.kind, fate)
     )
-    return _summed(rows(connection, query))
+    return _summed(rows(connection, query), _kept_beside_others(connection))
+
+
+def _kept_beside_others(connection: Connection) -> Counter[tuple[str, str]]:
+    """Of the rows of items that were published with other content those, by rule and kind, whose own bases are as proposed:
+    one adjustment carries all cited articles of an item, and somebody changed another of them.
+    """
+    first, last, t = PROPOSAL.alias("first"), PROPOSAL.alias("last"), TOUCHED.c
+    proposed_to_leave = func.coalesce(ADJUSTMENT.c.hint["road"].as_string(), "") == "none"
+    query = (
+        select(
+            t.adjustment_id, t.no, t.canonical, t.article, t.sub, t.new_article, t.new_sub, t.rule, t.kind,
+            first.c.content.label("proposed"), last.c.content.label("published"),
+        )
+        .select_from(TOUCHED)
+        .join(ADJUSTMENT, ADJUSTMENT.c.id == t.adjustment_id)
+        .join(CHANGE, CHANGE.c.id == ADJUSTMENT.c.change_id)
+        .join(first, and_(first.c.adjustment_id == ADJUSTMENT.c.id, first.c.no == 1))
+        .join(last, and_(last.c.adjustment_id == ADJUSTMENT.c.id, last.c.revision == ADJUSTMENT.c.approved_hash))
+        .where(
+            CHANGE.c.state != "withdrawn", ADJUSTMENT.c.state == "published",
+            ADJUSTMENT.c.approved_hash != first.c.revision, ~proposed_to_leave,
+        )
+    )  # fmt: skip
+    kept = {
+        (row["adjustment_id"], row["no"]): (row["rule"], row["kind"] or "")
+        for row in rows(connection, query)
+        if _same_bases(row)
+    }
+    return Counter(kept.values())
+
+
+def _same_bases(row: Row) -> bool:
+    """Whether the bases of a row's article, by its old and its new number, were published as they were proposed."""
+    numbers = {(row["article"], row["sub"]), (row["new_article"], row["new_sub"])} - {(None, 0)}
+
+    def mine(content: Mapping[str, Any] | None) -> list[Any]:
+        return [
+            basis
+            for basis in (content or {}).get("bases") or ()
+            if canonical_title(str(basis.get("law") or "")) == row["canonical"]
+            and (not numbers or (basis.get("article"), basis.get("sub") or 0) in numbers)
+        ]
+
+    return mine(row["proposed"]) == mine(row["published"])
 
 
 def _fate(first: Any, proposed_to_leave: ColumnElement[bool]) -> ColumnElement[str]:
@@ -217,13 +282,16 @@ def _fate(first: Any, proposed_to_leave: ColumnElement[bool]) -> ColumnElement[s
     )
 
 
-def _summed(counted: Iterable[Mapping[str, Any]]) -> list[Row]:
+def _summed(counted: Iterable[Mapping[str, Any]], kept: Mapping[tuple[str, str], int]) -> list[Row]:
     found: dict[tuple[str, str], Row] = {}
     for row in counted:
         key = (row["rule"], row["kind"] or "")
         entry = found.setdefault(key, {"rule": row["rule"], "kind": row["kind"], **dict.fromkeys(FATES, 0)})
         entry["proposed"] += row["n"]
         entry[row["fate"]] += row["n"]
+    for key, number in kept.items():
+        found[key]["kept"] += number
+        found[key]["altered"] -= number
     return [found[key] for key in sorted(found)]
 
 

@@ -13,11 +13,12 @@ from models.domain.law_text import Article, LawText
 from models.store import laws
 from models.store.change import ADJUSTMENT, adjustments
 from portal.pages import law_address
+from tests.factories import dated_law
 from tests.hostile import HOSTILE
 from tests.law_office import CHANGE, TITLE
 from tests.portal.conftest import Office
 from tests.portal.test_injection import read
-from tests.unit.test_impact import NEW_DAY, OLD_DAY
+from tests.unit.test_impact import NEW_DAY, OLD, OLD_DAY
 
 
 @pytest.fixture
@@ -94,6 +95,32 @@ def test_a_range_cites_every_article_between_its_ends(office: Office) -> None:
         connection.execute(text("update basis set to_article = 6 where article = 4"))
     page = office.client.get(address(OLD_DAY, 5)).text
     assert "早餐车占道手续" in page and "第四条至第六条" in page
+
+
+def test_a_citation_under_a_former_title_stands_at_the_article_with_that_title(office: Office) -> None:
+    with office.story.db.writer() as connection:
+        header = "2019年3月28日通过　根据2020年1月1日《关于修改〈示例市集体供餐管理条例〉的决定》修正"
+        connection.execute(text("update law_version set header = :header"), {"header": header})
+        connection.execute(
+            text("update basis set title = :title, canonical = :title where article = 4 and title = :now"),
+            {"title": "示例市集体供餐管理条例", "now": TITLE},
+        )
+    page = shown(office.client.get(address(OLD_DAY, 4)).text)
+    assert (
+        "现在引用本条的事项（1项）" in page
+        and "早餐车占道手续" in page
+        and "所引旧名：《示例市集体供餐管理条例》" in page
+    )
+
+
+def test_a_change_that_went_over_a_text_stands_at_the_articles_of_that_text_too(office: Office) -> None:
+    between = date(2024, 5, 6)
+    articles = tuple(Article(no=one.no + 10, text=one.text) for one in OLD)
+    with office.story.db.writer() as connection:
+        laws.save_law(connection, dated_law(TITLE, between, articles))
+    decided(office)
+    assert CHANGE["title"] in office.client.get(address(between, 13)).text
+    assert CHANGE["title"] not in office.client.get(address(between, 11)).text
 
 
 def decided(office: Office) -> None:

@@ -6,7 +6,11 @@ import re
 from html import unescape
 from typing import Any
 
+import pytest
+
+from models.actions import views
 from models.actions.views import change_show
+from portal import desk
 from portal.limits import Bucket, Limits
 from tests.factories import LAW_CHANGE, OLD
 from tests.portal.conftest import Office
@@ -308,3 +312,21 @@ def test_who_countersigns_agrees_and_who_reviews_passes(office: Office) -> None:
     assert [button(stage, "pass") for stage in ("countersign", "legality")] == ["同意", "通过"]
     reviewing(office)
     assert re.search(r'value="pass">通过<', office.client.get(office.newest_link("p-lu")).text)
+
+
+def test_law_texts_are_read_for_the_lines_of_the_page_alone(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    drafting(office)
+    monkeypatch.setattr(desk, "ON_A_PAGE", 1)
+    asked: list[str] = []
+    beside = views.law_beside
+
+    def counted(db: Any, *, lines: Any) -> Any:
+        asked.extend(line["id"] for line in lines)
+        return beside(db, lines=lines)
+
+    monkeypatch.setattr(views, "law_beside", counted)
+    link = office.newest_link("p-he")
+    assert sum(len(one["adjustments"]) for one in office.desk("p-he")["assignments"]) > 1
+    asked.clear()
+    assert office.client.get(link).status_code == 200
+    assert len(asked) == 1

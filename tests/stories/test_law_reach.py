@@ -109,6 +109,15 @@ def test_confirmed_as_shown_every_row_gets_its_outcome_and_the_change_closes(db:
     finish(story)
     assert state_of_change(story) == "closed"
     assert {state for name, state in states(story).items() if name not in LEFT} == {"published"}
+    with db.reader() as connection:
+        told = rows(connection, select(NOTICE).where(NOTICE.c.kind == "published"))
+    mine = {
+        row["person_id"]: {item["name"] for item in row["payload"]["items"]}
+        for row in told
+        if not row["payload"]["short"]
+    }
+    # Each hears of what he drafted, whatever else was published with it.
+    assert mine == {"p-he": {"中央厨房设立审批", "集体用餐名录登记"}, "p-wen": {"流动摊贩经营许可"}}
     assert bases(db, office, "中央厨房设立审批") == [(2, NEW[1].text), (5, None)]
     assert bases(db, office, "集体用餐配送报告") == [(8, OLD[4].text), (6, NEW[5].text)]
     assert bases(db, office, "餐厨废弃物收运核准") == [(6, OLD[5].text)]
@@ -180,6 +189,21 @@ def test_on_the_short_road_one_person_confirms_all_rows_in_one_act_and_nobody_dr
     words = {line["target"]["name"]: [one["words"] for one in line["hint"]["articles"]] for line in mine["adjustments"]}
     assert words == {"大型活动供餐报告": [[]], "集体用餐配送报告": [[], [["相关", "有关", "editorial"]]]}
     story.says("p-lu", "pass")
+    with db.reader() as connection:
+        told = rows(connection, select(NOTICE).where(NOTICE.c.kind == "published"))
+    event = [{"n": 1, "name": "大型活动供餐报告", "code": "无编码", "outcomes": f"《{TITLE}》第五条改为第八条"}]
+    assert {row["person_id"]: row["payload"]["items"] for row in told} == {
+        "p-he": event,
+        "p-xu": event,
+        "p-wen": [
+            {
+                "n": 1,
+                "name": "集体用餐配送报告",
+                "code": "无编码",
+                "outcomes": f"《{TITLE}》第五条改为第八条、第六条文字修改",
+            }
+        ],
+    }
     assert bases(db, office, "大型活动供餐报告") == [(8, None)]
     assert states(story)["集体用餐配送报告"] == "published"
     drafted = [line["target"]["name"] for one in story.open_for("p-he") for line in one["adjustments"]]
@@ -257,7 +281,7 @@ def test_what_was_decided_is_shown_when_the_same_article_changes_again(db: Datab
     assert earlier["reason"].endswith("相关→有关")
     with db.reader() as connection:
         number = change_row(connection, story.change_id)["number"]
-        history = touched.history_of_article(connection, TITLE, 6)
+        history = touched.history_of_article(connection, [TITLE], 6)
         taken = touched.left_before(connection, [office.items["大型活动供餐报告"]])
     assert earlier["number"] == number
     assert {(one["name"], one["state"]) for one in history} == {
@@ -381,7 +405,8 @@ def test_what_was_proposed_kept_altered_and_dropped_is_counted_by_rule_and_kind(
     }
     assert counted == {
         ("amended", "approval_to_filing"): (1, 0, 1, 0),
-        ("amended", "time_limit"): (1, 0, 1, 0),
+        # Of the same item another basis was altered: this one was published as proposed.
+        ("amended", "time_limit"): (1, 1, 0, 0),
         ("moved", None): (2, 1, 0, 1),
         ("editorial", "editorial"): (2, 2, 0, 0),
         ("removed", None): (1, 1, 0, 0),

@@ -111,7 +111,7 @@ EVERYTHING: dict[str, Any] = {
     "more_lines": 3, "year": 2027, "document": {"number": "国办发明电〔2026〕7号"}, "effective_day": "1月1日",
     "effective_at": "2027年1月1日 00:00", "publication": {"number": "F2026-0007"}, "late": 2, "legal_since": "2026年12月1日",
     "blocked": 2, "published": 5, "system": {"name": "一网通办"}, "recipient": {"name": "贺"}, "subject": "【请起草】条例",
-    "error": "550 没有这个用户", "tries": 20, "role": {"name": "起草"}, "next_at": "09:31", "code": "012345",
+    "short": True, "error": "550 没有这个用户", "tries": 20, "role": {"name": "起草"}, "next_at": "09:31", "code": "012345",
 }  # fmt: skip
 #: The kinds of the wording table; a draft, a review and so on open under names of their own.
 KINDS = {
