@@ -7,6 +7,7 @@ in one character. Each place that differs has a kind; the article has the weight
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import Final, NamedTuple
 
 from models.domain.differences import word_diff
@@ -42,7 +43,7 @@ _BRIEF: Final = 12
 
 _SENTENCE: Final = re.compile(r"[,.;:]")
 _AUTHORITY: Final = re.compile(
-    r"部门|机关|机构|主管|行政(?!法|处[罚分]|复议|诉讼|强制|区)|委员会|监督管理|人民政府|国务院|公安|海关|法院|检察院|[省市区县]级|厅|局"
+    r"部门|机关|机构|主管(?!人员)|行政(?!法|处[罚分]|复议|诉讼|强制|区)|委员会|监督管理|人民政府|国务院|公安|海关|法院|检察院|[省市区县]级|厅|局"
 )
 _AUTHORITY_FOLLOWS: Final = re.compile(r"[^，。；：,.;:、向]{0,9}?(?:主管部门|管理部门|行政部门|部门|机关|机构)")
 _TIME: Final = re.compile(rf"{_N}+\s*(?:个?工作日|个月|周年|小时|日|天|月|年|周)(?!\S*日通过)")
@@ -54,7 +55,7 @@ _CONDITION: Final = re.compile(r"条件|资格|资质|具备|符合|要求|标�
 _SCOPE: Final = re.compile(r"其他|以及|包括|范围|适用|任何|所有|全部|除外|等")
 _REFERENCE: Final = re.compile(rf"[第条款项目之至和或及者、,(){NUMERAL_CHARS}]+")
 _MARKS: Final = re.compile(r"[^\w]+|_")
-_RELATIONS: Final = str.maketrans("", "", "须应当经报向由送交")
+_RELATIONS: Final = str.maketrans("", "", "须应当经报向由送交而其可以,")
 _VARIANTS: Final = str.maketrans({"帐": "账", "做": "作", "它": "他", "份": "分", "像": "象", "唯": "惟", "帖": "贴"})
 _SAME_SENSE: Final = (
     ("相关", "有关"),
@@ -62,6 +63,7 @@ _SAME_SENSE: Final = (
     ("以内", "内"),
     ("抚育费", "抚养费"),
     ("并且", "并"),
+    ("中华人民共和国", "中国"),
     ("的", ""),
 )
 
@@ -88,9 +90,18 @@ class ChangeKind(NamedTuple):
 
 def kind_of_change(old: str, new: str) -> ChangeKind:
     """The kind of an amended article from its two texts; `editorial` where no place says more."""
-    places = tuple(_places(old, new))
+    places = _without_moved_duties(_places(old, new))
     kinds = {place.kind for place in places}
     return ChangeKind(next((kind for kind in KINDS if kind in kinds), "editorial"), places)
+
+
+def _without_moved_duties(places: list[ChangedPlace]) -> tuple[ChangedPlace, ...]:
+    """A 可以 that only changed its place (可以由机关吊销, 机关可以吊销) changes no duty."""
+    words = [Counter(_DUTY.findall("\n".join(normal_form(place[side]) for place in places))) for side in (0, 1)]
+    if words[0] != words[1]:
+        return tuple(places)
+    alone = {place for place in places if place.kind == "duty" and not (place.old and place.new)}
+    return tuple(place._replace(kind="editorial") if place in alone else place for place in places)
 
 
 def _places(old: str, new: str) -> list[ChangedPlace]:
