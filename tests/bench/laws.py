@@ -185,8 +185,15 @@ def _version(number: int, now: datetime) -> dict[str, Any]:
     }
 
 
+#: Every second basis quotes its article, as catalogues do; one in ten names another law in it.
+_QUOTED = (
+    "国家对食品生产经营实行许可制度。从事食品生产、食品销售、餐饮服务，应当依法取得许可；不服的，可以依照《{}》起诉。"
+)
+
+
 def _basis(number: int, ord_: int) -> dict[str, Any]:
     which = (number + 7 * ord_) % _LAWS
+    named = "行政诉讼法" if (number + ord_) % 1000 else "公司法"
     title = "中华人民共和国公司法" if which == 0 else f"示例市第{which}号条例"
     return {
         "version_id": f"ver-{number}",
@@ -201,6 +208,7 @@ def _basis(number: int, ord_: int) -> dict[str, Any]:
         "item": None,
         "subitem": None,
         "annex": None,
-        "quoted": None,
+        "quoted": _QUOTED.format(named) if (number + ord_) % 2 else None,
+        "mentions": f"|{named}|" if (number + ord_) % 10 == 1 else None,
         "rank": 1,
     }
