@@ -57,6 +57,7 @@ _DECISION: Final = re.compile(
 _RENAMED_FROM: Final = 60.0  # how alike, 0 to 100, a law's former title and its present one must be
 _SELF: Final = re.compile(r"本(?:法|条例|规定|办法|细则|决定|规则|规程|章程|准则|解释|通则|标准|暂行条例|实施细则)")
 _ITEM: Final = re.compile(rf"[{_BLANK}]*(?:[（(〔]{_N}{{1,4}}[）)〕]|[0-9０-９]{{1,2}}[.．、])")
+_NAMED: Final = re.compile(r"《([^《》\n]{2,100})》")
 _TITLE_NOISE: Final = re.compile(r"[\s\u200b\ufeff《》〈〉<>「」]+")
 
 Certainty = Literal["certain", "uncertain"]
@@ -143,6 +144,11 @@ def canonical_title(title: str) -> str:
     bare = _TITLE_NOISE.sub("", title).replace("(", "（").replace(")", "）")
     short = bare.removeprefix("中华人民共和国")
     return short or bare
+
+
+def titles_named(text: str) -> list[str]:
+    """The titles between 《 and 》 in a text, each once, in their form for matching."""
+    return list(dict.fromkeys(canonical_title(title) for title in _NAMED.findall(text)))
 
 
 def paragraphs(article: Article) -> list[str]:

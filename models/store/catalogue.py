@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, case, func, insert, not_, or_, select, update
 
 from models.domain.impact import CitedBasis
-from models.domain.law_text import canonical_title
+from models.domain.law_text import canonical_title, titles_named
 from models.store.sealing import Insert
 from models.store.sql import among, insert_all, table
 from models.tables import (
@@ -193,8 +193,13 @@ def _bases() -> Select[Any]:
 
 def quoting(connection: Connection, canonical: str) -> list[CitedBasis]:
     """The citations of other laws whose quoted text names this one: 依照《…法》的规定, in the order of item and basis."""
-    named = BASIS.c.quoted.contains(f"{canonical}》", autoescape=True)
-    return [CitedBasis(*row) for row in connection.execute(_bases().where(and_(BASIS.c.canonical != canonical, named)))]
+    # The index has the few bases that mention a law at all; asked alone first, it is not left out for a longer way.
+    named = and_(BASIS.c.mentions.is_not(None), BASIS.c.mentions.contains(f"|{canonical}|", autoescape=True))
+    versions = list(connection.execute(select(BASIS.c.version_id).where(named).distinct()).scalars())
+    if not versions:
+        return []
+    here = and_(among(BASIS.c.version_id, versions), named, BASIS.c.canonical != canonical)
+    return [CitedBasis(*row) for row in connection.execute(_bases().where(here))]
 
 
 def is_cited(connection: Connection, canonical: str) -> bool:
@@ -407,8 +412,14 @@ def _basis_values(version: NewVersion, version_id: str) -> Iterator[dict[str, An
             "subitem": basis.get("subitem"),
             "annex": basis.get("annex"),
             "quoted": basis.get("quoted"),
+            "mentions": _mentions(basis.get("quoted")),
             "rank": rank_of(canonical),
         }
+
+
+def _mentions(quoted: str | None) -> str | None:
+    named = titles_named(quoted) if quoted else []
+    return f"|{'|'.join(named)}|" if named else None
 
 
 def rank_of(title: str) -> int:

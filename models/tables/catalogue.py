@@ -60,11 +60,17 @@ class ItemVersion(SQLModel, table=True):
     publication_id: str | None = Field(default=None, index=True)
 
 
+_MENTIONS = text("mentions is not null")
+
+
 class Basis(SQLModel, table=True):
     """One cited article of one version, or of the law as a whole where `article` is null."""
 
     __tablename__ = "basis"
-    __table_args__ = (Index("ix_basis_article", "canonical", "article", "sub"),)
+    __table_args__ = (
+        Index("ix_basis_article", "canonical", "article", "sub"),
+        Index("ix_basis_mentioning", "version_id", sqlite_where=_MENTIONS, postgresql_where=_MENTIONS),
+    )
     version_id: str = Field(foreign_key="item_version.id", primary_key=True)
     ord: int = Field(primary_key=True)
     canonical: str = Field(description="the title in its form for matching")
@@ -78,6 +84,7 @@ class Basis(SQLModel, table=True):
     subitem: int | None = None
     annex: str | None = None
     quoted: str | None = None
+    mentions: str | None = Field(default=None, description="|…法|…条例|: the laws that the quoted text names, if any")
     rank: int = 6
 
 

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, insert, inspect, select, text, update
 from sqlalchemy.exc import IntegrityError
 
 from models.domain.errors import Unusable
 from models.store.database import Database
-from models.store.migrate import current, head, migrate
+from models.store.migrate import MIGRATIONS, current, head, migrate
 from models.store.sql import table
 from models.tables import (
     Adjustment,
@@ -236,6 +238,40 @@ def test_migrating_again_changes_nothing_and_keeps_what_is_there(office: Databas
     with office.reader() as connection:
         assert differences(connection) == []
         assert connection.execute(select(table(Person).c.id)).scalars().all() == ["p-1"]
+
+
+def test_quotations_of_before_tell_which_laws_they_name(db: Database) -> None:
+    def upgraded_to(revision: str) -> Callable[[Connection], None]:
+        def work(connection: Connection) -> None:
+            config = Config()
+            config.set_main_option("script_location", str(MIGRATIONS))
+            config.attributes["connection"] = connection
+            command.upgrade(config, revision)
+
+        return work
+
+    db.write(upgraded_to("0009"))
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    with db.writer() as connection:
+        connection.execute(insert(table(Item)).values(id="i-1", kind="item", identity="x"))
+        version = {"id": "v-1", "item_id": "i-1", "no": 1, "recorded_at": now, "valid_from": now, "state": "active"}
+        more = {"name": "登记", "type": "01", "content": {}, "hash": "", "department_text": ""}
+        connection.execute(insert(table(ItemVersion)).values(**version, **more))
+        for ord_, quoted in enumerate(
+            (None, "应当登记。", "依照《中华人民共和国行政诉讼法》起诉，依照《示例条例》登记。"), start=1
+        ):
+            # As before: the column is not there yet.
+            connection.execute(
+                text(
+                    "insert into basis (version_id, ord, canonical, title, quoted, rank) "
+                    "values ('v-1', :ord, '甲法', '甲法', :quoted, 1)"
+                ),
+                {"ord": ord_, "quoted": quoted},
+            )
+    migrate(db)
+    with db.reader() as connection:
+        found = connection.execute(text("select mentions from basis order by ord")).scalars().all()
+    assert found == [None, None, "|行政诉讼法|示例条例|"]
 
 
 def test_a_migration_that_fails_leaves_an_empty_database(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
