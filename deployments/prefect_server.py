@@ -96,6 +96,27 @@ def write_at_once() -> None:
     AioSqliteConfiguration.begin_transaction = begin_transaction  # type: ignore[method-assign]
 
 
+def close_what_failed() -> None:
+    """On SQLite a statement that failed, or that nobody waits for any more, is closed by the thread of its connection.
+
+    SQLAlchemy leaves it to be freed by the thread that serves all requests. Freeing waits for whatever the connection does by
+    then: where that waits for the lock of a transaction that this very thread should go on with, Prefect's server stood still
+    for a minute (decision 0015).
+    """
+    from aiosqlite import Cursor
+
+    execute = Cursor._execute
+
+    async def _execute(self: Any, statement: Any, *args: Any, **more: Any) -> Any:
+        try:
+            return await execute(self, statement, *args, **more)
+        except BaseException:
+            self._conn._tx.put_nowait((None, self._cursor.close))
+            raise
+
+    Cursor._execute = _execute  # type: ignore[method-assign]
+
+
 def main() -> None:
     """Run the server until it is told to stop."""
     lifeline.follow()
@@ -107,6 +128,7 @@ def main() -> None:
     from prefect.server.api.server import create_app
 
     write_at_once()
+    close_what_failed()
     # What is only for watching yields to a decision: the portal and the engine go first.
     os.nice(10)
     uvicorn.run(

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import inspect
+import sqlite3
+import time
+from pathlib import Path
+from typing import Any
 
+import aiosqlite
 import prefect
 import prefect._flow_run_suspension as suspension
 import prefect.flow_engine
@@ -12,6 +19,7 @@ from prefect.workers.base import BaseWorker
 
 from deployments import prefect_private
 from deployments.prefect_private import NAME
+from deployments.prefect_server import close_what_failed
 
 
 def test_prefect_is_the_version_the_engine_was_proved_with() -> None:
@@ -72,3 +80,34 @@ def test_the_mail_module_of_apprise_takes_its_tls_contexts_from_us() -> None:
     wanted.check_hostname, wanted.verify_mode = False, tls.CERT_NONE
     untouched = tls.create_default_context()
     assert untouched.check_hostname and untouched.verify_mode != tls.CERT_NONE
+
+
+async def seconds_to_free_a_failed_statement(path: Path) -> float:
+    """While its connection waits for the lock that another one holds."""
+    first = await aiosqlite.connect(path, isolation_level=None, timeout=4)
+    other = await aiosqlite.connect(path, isolation_level=None, timeout=4)
+    await first.execute("create table t (id integer primary key)")
+    await first.execute("insert into t values (1)")
+    failed: Any = await first.cursor()
+    with contextlib.suppress(sqlite3.IntegrityError):
+        await failed.execute("insert into t values (1)")
+    await other.execute("begin immediate")
+    waiting = asyncio.create_task(first.execute_fetchall("begin immediate"))
+    await asyncio.sleep(0.3)
+    began = time.monotonic()
+    failed._cursor = None
+    spent = time.monotonic() - began
+    await other.rollback()
+    await asyncio.wait([waiting])
+    await first.close()
+    await other.close()
+    return spent
+
+
+def test_a_failed_statement_of_prefects_server_does_not_hold_up_the_thread_that_serves_everybody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert asyncio.run(seconds_to_free_a_failed_statement(tmp_path / "as it comes.db")) > 2, "no longer needed"
+    monkeypatch.setattr(aiosqlite.Cursor, "_execute", aiosqlite.Cursor._execute)
+    close_what_failed()
+    assert asyncio.run(seconds_to_free_a_failed_statement(tmp_path / "ours.db")) < 1
