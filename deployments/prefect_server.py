@@ -105,16 +105,16 @@ def close_what_failed() -> None:
     """
     from aiosqlite import Cursor
 
-    execute = Cursor._execute
+    execute: Any = Cursor._execute
 
-    async def _execute(self: Any, statement: Any, *args: Any, **more: Any) -> Any:
+    async def closing(self: Any, statement: Any, *args: Any, **more: Any) -> Any:
         try:
             return await execute(self, statement, *args, **more)
         except BaseException:
             self._conn._tx.put_nowait((None, self._cursor.close))
             raise
 
-    Cursor._execute = _execute  # type: ignore[method-assign]
+    Cursor._execute = closing  # type: ignore[method-assign, assignment]
 
 
 def main() -> None:

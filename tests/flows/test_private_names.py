@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import inspect
 import sqlite3
 import time
@@ -91,11 +92,13 @@ async def seconds_to_free_a_failed_statement(path: Path) -> float:
     failed: Any = await first.cursor()
     with contextlib.suppress(sqlite3.IntegrityError):
         await failed.execute("insert into t values (1)")
+    await first.execute_fetchall("select 1")
     await other.execute("begin immediate")
     waiting = asyncio.create_task(first.execute_fetchall("begin immediate"))
     await asyncio.sleep(0.3)
     began = time.monotonic()
-    failed._cursor = None
+    del failed
+    gc.collect()  # it stands in a circle with the exception it raised
     spent = time.monotonic() - began
     await other.rollback()
     await asyncio.wait([waiting])
