@@ -542,9 +542,17 @@ class _Hand:
         if self.case.row["state"] != "open":
             self._ended()
         if assignment["state"] == "moved":
+            again = and_(
+                ASSIGNMENT.c.step_id == step["id"],
+                ASSIGNMENT.c.person_id == self.person_id,
+                ASSIGNMENT.c.state == "open",
+            )
+            is_back = self.connection.execute(select(ASSIGNMENT.c.id).where(again).limit(1)).first() is not None
             raise Conflict(
                 "superseded",
-                "该件已转交他人办理，本次提交未记录，您不必再办。",
+                "该件曾转交他人，现在又由您办理，本次提交未记录。请刷新页面后重新办理。"
+                if is_back
+                else "该件已转交他人办理，本次提交未记录，您不必再办。",
                 reason="reassigned",
                 **self._whom(None, assignment["closed_at"]),
             )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -439,7 +439,7 @@ def _scope(room: Room) -> None:
         return
     if not decided:
         return
-    ended = _end_by_scope(room, decided[0])
+    ended = _end_by_scope(room, decided[0], {line["id"] for line in lines})
     on = [line for line in lines if line["id"] not in ended]
     for line in on:
         if line["road"] == "none":  # taken in though it was pre-selected as "no adjustment needed"
@@ -453,11 +453,14 @@ def _scope(room: Room) -> None:
 _SCOPE_ENDS = {"take_out": "removed", "no_adjustment": "declined"}
 
 
-def _end_by_scope(room: Room, decision: Row) -> set[str]:
-    """The rows that were taken out or need no adjustment, each with the reason that was given for it."""
+def _end_by_scope(room: Room, decision: Row, open_ones: Container[str]) -> set[str]:
+    """The rows that were taken out or need no adjustment, each with the reason that was given for it.
+
+    What somebody took out between the decision and this pass has ended by that.
+    """
     ended: dict[tuple[str, str], list[str]] = {}
     for adjustment_id, line in decision["lines"].items():
-        if line["verdict"] in _SCOPE_ENDS:
+        if line["verdict"] in _SCOPE_ENDS and adjustment_id in open_ones:
             reason = line["remark"] or decision["comment"]
             ended.setdefault((_SCOPE_ENDS[line["verdict"]], reason), []).append(adjustment_id)
     for (state, reason), ids in ended.items():

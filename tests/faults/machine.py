@@ -125,6 +125,7 @@ class Page:
     seat: str
     shown: dict[str, Any]
     editions: dict[str, int]
+    given: int
 
 
 @dataclass
@@ -320,7 +321,7 @@ class OfficeMachine(RuleBasedStateMachine):
             and (sheet is None or a["sheet"] == sheet.id)
         )
         editions = {i: line.edition for i in step.lines if (line := change.lines[i]).state != "removed"}
-        page = Page(person, change.id, sheet, step, seat, shown, editions)
+        page = Page(person, change.id, sheet, step, seat, shown, editions, step.given[seat, person])
         self.pages.append(page)
         return page
 
@@ -500,6 +501,7 @@ class OfficeMachine(RuleBasedStateMachine):
         if one_line is not None:
             lines = {self.one(one_line, old.step.lines): {"remark": "补充"}}
         allowed = self.plain.may_decide(change, old.step, old.seat, old.person)
+        allowed = allowed and old.given == old.step.given[old.seat, old.person]
         live = self.shown_lines(old)
         newer = [i for i in live if change.lines[i].edition != old.editions.get(i)]
         if old.step.stage == "draft" and lines:

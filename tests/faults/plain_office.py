@@ -6,6 +6,7 @@ method here; a method answers whether the product has to accept.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
@@ -111,6 +112,13 @@ class Step:
     open: set[tuple[str, str]]
     said: list[Said] = field(default_factory=list)
     state: str = "open"
+    #: How often a seat was given to somebody after the step was opened: what he was shown before counts no more.
+    given: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    def give(self, places: set[tuple[str, str]]) -> None:
+        """Somebody else has these seats now."""
+        self.open |= places
+        self.given.update(places)
 
     def settled(self) -> bool:
         """Whether what was said is enough."""
@@ -232,7 +240,7 @@ class PlainOffice:
             return False
         fresh = {seat for seat, _ in leaving} if leaving else empty
         step.open -= leaving
-        step.open |= {(seat, to) for seat in fresh}
+        step.give({(seat, to) for seat in fresh})
         return True
 
     # --- what the office does ------------------------------------------------------------------------------------------
@@ -283,7 +291,7 @@ class PlainOffice:
                 live = [i for i in step.lines if change.lines[i].state != "removed"]
                 wrote = set().union(*(change.lines[i].wrote for i in live))
                 able = self.people.asked(rule, sheet.department, wrote, self._today(now))
-            step.open |= {(seat, person) for seat, person in able if seat in empty}
+            step.give({(seat, person) for seat, person in able if seat in empty})
 
     def _scope(self, change: Change, now: datetime) -> None:
         proposed = [line for line in change.lines.values() if line.state == "proposed"]

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import insert, select, update
 
 from models.actions import legs
+from models.actions.desk import decide
 from models.actions.engine import changes_to_wake, recompute_due
 from models.actions.starting import register
 from models.actions.steering import reassign, take_out, withdraw
@@ -253,3 +254,39 @@ def test_what_is_taken_out_while_a_pass_ends_is_ended_by_the_next_pass_with_its_
     assert story.passes[-1].phase == "closed"
     assert all_rows(db, select(STEP).where(STEP.c.state == "open")) == []
     assert all_rows(db, select(SHEET).where(SHEET.c.state == "open")) == []
+
+
+def test_what_was_taken_out_after_the_scope_was_decided_stays_taken_out(db: Database, office: Office) -> None:
+    story = Story(db)
+    story.start("law_change", LAW_CHANGE)
+    first, second = all_rows(db, select(ADJUSTMENT).order_by(ADJUSTMENT.c.id))[:2]
+    lines = {row["id"]: {"verdict": "no_adjustment", "remark": "不涉及"} for row in (first, second)}
+    story.says("p-zhou", "confirm", lines=lines, wake=False)
+    take_out(db, adjustment_id=first["id"], by="p-zhou", reason="另案办理", now=story.now)
+    story.wake()
+    there = {row["id"]: row for row in all_rows(db, select(ADJUSTMENT))}
+    assert (there[first["id"]]["state"], there[first["id"]]["reason"]) == ("removed", "另案办理")
+    assert there[second["id"]]["state"] == "declined"
+
+
+def test_who_sends_a_page_from_before_his_task_went_away_and_came_back_is_told_that_it_is_his(
+    db: Database, office: Office
+) -> None:
+    story = Story(db)
+    story.start("agency_request", guides("990700188000"))
+    (shown,) = story.open_for("p-wen")
+    (step,) = all_rows(db, select(STEP).where(STEP.c.state == "open"))
+    for to in ("p-jiang", "p-wen"):
+        reassign(db, step_id=step["id"], to=to, by="p-zhou", reason="休假", now=story.now)
+    one = {"assignment": shown["id"], "revision": shown["revision"], "verdict": "submit"}
+    with pytest.raises(Conflict) as refused:
+        decide(
+            db,
+            person_id="p-wen",
+            change_id=story.change_id,
+            body={"request_id": "q-old", "decisions": [one]},
+            via="link",
+            now=story.now,
+        )
+    assert refused.value.message == "该件曾转交他人，现在又由您办理，本次提交未记录。请刷新页面后重新办理。"
+    story.says("p-wen", "submit")
