@@ -5,7 +5,10 @@ Importing this module does not import Prefect.
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import AsyncIterator
+from contextvars import ContextVar
 from typing import Any
 
 from sqlalchemy import create_engine, make_url, text
@@ -81,17 +84,35 @@ def environment(settings: Settings) -> dict[str, str]:
 
 
 def write_at_once() -> None:
-    """On SQLite every transaction of Prefect begins as a writer.
+    """On SQLite every transaction of Prefect begins as a writer, at once, and nothing else does.
 
     It begins them as readers: one that has read and then writes while another has written meanwhile is refused at once,
     Prefect's API answers 503, and its own client tries again only after two seconds. A writer waits its turn instead.
+    What looks into the database from within a transaction (pausing a queue does) begins as Prefect means it: as a second
+    writer it would wait for itself, for a minute.
     """
+    from prefect.server.database import configurations
     from prefect.server.database.configurations import AioSqliteConfiguration
 
-    begin = AioSqliteConfiguration.begin_transaction
+    begin, mode = AioSqliteConfiguration.begin_transaction, configurations.SQLITE_BEGIN_MODE
+    around: ContextVar[Any] = ContextVar("around", default=None)
 
-    def begin_transaction(self: Any, session: Any, with_for_update: bool = False) -> Any:
-        return begin(self, session, with_for_update=True)
+    @contextlib.asynccontextmanager
+    async def begin_transaction(self: Any, session: Any, with_for_update: bool = False) -> AsyncIterator[Any]:
+        outer = around.get()
+        if outer is not None and outer.in_transaction():
+            async with begin(self, session, with_for_update=with_for_update) as transaction:
+                yield transaction
+            return
+        here, how = around.set(session), mode.set("IMMEDIATE")
+        try:
+            async with session.begin() as transaction:
+                await session.connection()
+                mode.set(None)
+                yield transaction
+        finally:
+            mode.reset(how)
+            around.reset(here)
 
     AioSqliteConfiguration.begin_transaction = begin_transaction  # type: ignore[method-assign]
 

@@ -8,6 +8,8 @@ import gc
 import inspect
 import sqlite3
 import time
+from collections.abc import Coroutine
+from contextvars import Context, copy_context
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +19,11 @@ import prefect._flow_run_suspension as suspension
 import prefect.flow_engine
 import pytest
 from prefect.workers.base import BaseWorker
+from sqlalchemy import text
 
 from deployments import prefect_private
 from deployments.prefect_private import NAME
-from deployments.prefect_server import close_what_failed
+from deployments.prefect_server import close_what_failed, write_at_once
 
 
 def test_prefect_is_the_version_the_engine_was_proved_with() -> None:
@@ -68,6 +71,52 @@ def test_prefects_sqlite_transactions_can_be_begun_as_writers() -> None:
 
     begin = AioSqliteConfiguration.begin_transaction
     assert list(inspect.signature(begin).parameters) == ["self", "session", "with_for_update"]
+    assert 'SQLITE_BEGIN_MODE.set("IMMEDIATE" if with_for_update else "DEFERRED")' in inspect.getsource(begin)
+
+
+async def what_waits_inside_a_transaction(path: Path) -> dict[str, bool]:
+    """What is still waiting after two seconds: a look from within, a transaction of the same task, one of another task."""
+    from prefect.server.database.configurations import AioSqliteConfiguration
+
+    own = AioSqliteConfiguration(connection_url=f"sqlite+aiosqlite:///{path}", timeout=3)
+    engine = await own.engine()
+
+    async def look() -> None:
+        async with await own.session(engine) as session:
+            await session.execute(text("select count(*) from sqlite_master"))
+
+    async def within() -> None:
+        async with await own.session(engine) as session, own.begin_transaction(session):
+            await session.execute(text("select count(*) from sqlite_master"))
+
+    async def waits(act: Coroutine[Any, Any, None], context: Context | None = None) -> bool:
+        task = asyncio.create_task(act, context=context)
+        _, pending = await asyncio.wait([task], timeout=2)
+        if pending:
+            task.add_done_callback(lambda done: done.exception())
+        return bool(pending)
+
+    elsewhere = copy_context()
+    async with await own.session(engine) as session, own.begin_transaction(session):
+        found = {
+            "look": await waits(look()),
+            "within": await waits(within()),
+            "elsewhere": await waits(within(), elsewhere),
+        }
+    await asyncio.sleep(1.5)
+    await engine.dispose()
+    return found
+
+
+def test_a_transaction_of_prefects_begins_as_a_writer_and_does_not_wait_for_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from prefect.server.database.configurations import AioSqliteConfiguration
+
+    monkeypatch.setattr(AioSqliteConfiguration, "begin_transaction", AioSqliteConfiguration.begin_transaction)
+    write_at_once()
+    found = asyncio.run(what_waits_inside_a_transaction(tmp_path / "prefect.db"))
+    assert found == {"look": False, "within": False, "elsewhere": True}
 
 
 def test_the_mail_module_of_apprise_takes_its_tls_contexts_from_us() -> None:
