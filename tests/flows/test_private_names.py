@@ -98,6 +98,7 @@ async def what_waits_inside_a_transaction(path: Path) -> dict[str, bool]:
 
     elsewhere = copy_context()
     async with await own.session(engine) as session, own.begin_transaction(session):
+        await session.execute(text("create table t (id integer)"))
         found = {
             "look": await waits(look()),
             "within": await waits(within()),
