@@ -94,6 +94,12 @@ class PrefectClient:
             return None
         return _state(run)
 
+    def deployment_is_gone(self, flow_run_id: str) -> bool:
+        """Whether the deployment of a run was deleted: no worker will ever take it up."""
+        run = self._json("GET", f"flow_runs/{flow_run_id}") or {}
+        deployment = run.get("deployment_id")
+        return deployment is None or self._json("GET", f"deployments/{deployment}") is None
+
     def awake(self, flow_run_ids: Sequence[str]) -> dict[str, RunState | None]:
         """Those of these runs (at most 200) that do not sleep, with their state; None for one Prefect does not know."""
         if not flow_run_ids:

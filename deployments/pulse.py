@@ -92,9 +92,8 @@ class Pulse:
         if self.hot.nudge(wake.change_id):
             return False
         state = self.client.state(wake.flow_run_id)
-        if state is not None and state.type == "CANCELLING" and (orphan or self._silent(wake, state.type)):
-            # Cancel was pressed on a leg that is over by now: nobody else would end the run.
-            self.client.cancel(wake.flow_run_id, "运行已取消；案件仍在办理，另开一次运行。")
+        if state is not None and self._ends_for_nobody(wake, state, orphan):
+            self.client.cancel(wake.flow_run_id, "本次运行不会再有结果；案件仍在办理，另开一次运行。")
             state = RunState("CANCELLED", "Cancelled")
         if state is None or state.final:
             if self._attempts.lasts(wake.change_id):
@@ -149,6 +148,13 @@ class Pulse:
         run = self.client.start(wake.change_id, wake.trigger, attempt)
         starting.started(self.db, change_id=wake.change_id, attempt=attempt, flow_run_id=run)
         return True
+
+    def _ends_for_nobody(self, wake: Wake, state: RunState, orphan: bool) -> bool:
+        """Whether a run waits for an end that nobody brings: Cancel was pressed on a leg that is over by now, or the
+        deployment was deleted under a run that is to begin."""
+        if state.type not in {"CANCELLING", "SCHEDULED"} or not (orphan or self._silent(wake, state.type)):
+            return False
+        return state.type == "CANCELLING" or self.client.deployment_is_gone(str(wake.flow_run_id))
 
     def _silent(self, wake: Wake, state: str) -> bool:
         """Whether this run was seen in this state, with work waiting, for longer than any pass takes."""

@@ -32,6 +32,11 @@ class Prefect:
         self.calls: list[str] = []
         self.fails: Unusable | None = None
         self.there = True
+        self.deployed = True
+
+    def deployment_is_gone(self, run: str) -> bool:
+        self.calls.append(f"deployment of {run}")
+        return not self.deployed
 
     def healthy(self) -> bool:
         return self.there
@@ -179,6 +184,16 @@ def test_a_run_cancelled_while_nobody_decides_is_replaced_and_the_log_says_why(r
 def test_a_run_whose_cancelling_nobody_ends_is_ended_and_replaced(room: Room) -> None:
     room.runs("CANCELLING", leg_no=1, parked_leg=1, leg_engine="mine")
     room.beats(FIRST_PAUSE + DEAD_SECONDS + 1)
+    assert "cancel run-1" in room.prefect.calls
+    assert wake_for(room.db, change_id=room.change).attempt == 2
+
+
+def test_a_run_that_is_to_begin_is_replaced_where_its_deployment_was_deleted_and_waits_otherwise(room: Room) -> None:
+    room.runs("SCHEDULED", leg_no=1, parked_leg=1, leg_engine="mine")
+    room.beats(30)
+    assert wake_for(room.db, change_id=room.change).attempt == 1, "a pool may be paused"
+    room.prefect.deployed = False
+    room.beats(11)
     assert "cancel run-1" in room.prefect.calls
     assert wake_for(room.db, change_id=room.change).attempt == 2
 
