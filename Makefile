@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: trials run test unit check demo bench texts accuracy soak
+.PHONY: run test unit check demo bench texts accuracy soak
 
 $(VENV)/.installed: lock.txt pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -42,11 +42,6 @@ texts: $(VENV)/.installed
 
 accuracy: $(VENV)/.installed
 	$(BIN)/python -m tests.accuracy
-
-# Buttons and kills on live systems, some twenty minutes; they want a quiet machine.
-trials: $(VENV)/.installed
-	SHIXIANG_TRIALS=1 $(BIN)/python -m pytest tests/faults/test_buttons.py tests/faults/test_kills.py \
-		tests/faults/test_crashes.py
 
 # The long trials, an hour and more; figures go to docs/soak.json.
 soak: $(VENV)/.installed

@@ -17,12 +17,12 @@ from models import clock
 from models.actions.steering import withdraw
 from models.domain.deadlines import SHANGHAI
 from tests.factories import LAW_CHANGE
-from tests.faults import TRIAL, buttons
+from tests.faults import buttons
 from tests.faults.buttons import OF_A_RUN, press
 from tests.faults.test_crashes import CODES, RECOVERY, Case
 from tests.system import System, until
 
-pytestmark = [pytest.mark.server, pytest.mark.timeout(1200), TRIAL]
+pytestmark = [pytest.mark.server, pytest.mark.timeout(600)]
 PHASES = ("scoping", "drafting", "review hot", "review suspended")
 #: Pressed in every phase; of the others each phase has its share, all of them with SHIXIANG_ALL_BUTTONS=1.
 ALWAYS = ("Cancel", "Delete")
@@ -253,8 +253,10 @@ def test_random_pressing_while_people_decide(system: System) -> None:
     try:
         for case in cases:
             case.submit()
+        until(lambda: len(pressed) >= 5, RECOVERY, "buttons were pressed")
         for case in cases:
             system.says(case.id, "p-zhou", "pass")
+        until(lambda: len(pressed) >= 10, RECOVERY, "more buttons were pressed")
         for case in cases:
             system.says(case.id, {"p-wen": "p-jiang", "p-he": "p-shen"}[case.drafter], "approve")
     finally:
@@ -265,7 +267,6 @@ def test_random_pressing_while_people_decide(system: System) -> None:
         case.is_whole()
     attempts = [system.show(case.id)["attempt"] for case in cases]
     print(f"seed {seed}: {len(pressed)} buttons pressed, attempts {attempts}")
-    assert len(pressed) >= 5
 
 
 # --- resume and suspend, to the millisecond ------------------------------------------------------------------------

@@ -22,7 +22,6 @@ import pytest
 
 from models.actions.engine import wake_for
 from notifications.mailbox_files import Mail
-from tests.faults import TRIAL
 from tests.faults.post import Post
 from tests.flows.test_flows import guide
 from tests.system import PATIENCE, System, until
@@ -390,7 +389,6 @@ def test_prefect_dies_while_a_leg_is_at_work(system: System) -> None:
     case.ends()
 
 
-@TRIAL
 def test_an_older_prefect_database_comes_back_and_every_change_goes_on(system: System) -> None:
     folder = system.home / "prefect"
     before = Case(system, "备份之前", CODES[0])
@@ -415,7 +413,6 @@ def test_an_older_prefect_database_comes_back_and_every_change_goes_on(system: S
     before.ends()
 
 
-@TRIAL
 def test_prefects_database_is_newer_than_ours_and_every_change_goes_on(system: System) -> None:
     """Ours is restored from this morning: what Prefect knows of the afternoon is of no consequence."""
     case = Case(system, "本库较旧")
@@ -439,7 +436,6 @@ def test_prefects_database_is_newer_than_ours_and_every_change_goes_on(system: S
     until(lambda: system.show(case.id)["state"] == "closed", RECOVERY, "the change is closed")
 
 
-@TRIAL
 def test_prefects_database_is_deleted_and_every_change_gets_a_new_run(system: System) -> None:
     cases = [Case(system, f"流程库丢失 {n}", code) for n, code in enumerate(CODES[:2])]
     for case in cases:
@@ -479,7 +475,6 @@ def full_disk(system: System, name: str) -> Iterator[None]:
         resource.prlimit(pid, resource.RLIMIT_FSIZE, before)
 
 
-@TRIAL
 @pytest.mark.parametrize("name", ["engine", "prefect"])
 def test_a_full_disk_stops_a_part_and_it_goes_on_when_there_is_room(system: System, name: str) -> None:
     case = Case(system, f"磁盘已满 {name}")
@@ -493,7 +488,6 @@ def test_a_full_disk_stops_a_part_and_it_goes_on_when_there_is_room(system: Syst
     case.ends()
 
 
-@TRIAL
 def test_a_decision_on_a_full_disk_is_refused_with_a_sentence_and_given_again_later(system: System) -> None:
     import httpx2
 
@@ -533,7 +527,6 @@ def test_a_decision_on_a_full_disk_is_refused_with_a_sentence_and_given_again_la
     case.ends()
 
 
-@TRIAL
 def test_a_clock_that_jumps_days_ahead_and_back_stops_nothing(system: System) -> None:
     clock = system.home / "clock"
     ahead, later = Case(system, "时钟提前", CODES[0]), Case(system, "时钟拨回", CODES[1])

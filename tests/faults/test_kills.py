@@ -6,11 +6,10 @@ import json
 
 import pytest
 
-from tests.faults import TRIAL
 from tests.soak.kills import trial
 from tests.system import PATIENCE
 
-pytestmark = [pytest.mark.server, pytest.mark.timeout(1800), TRIAL]
+pytestmark = [pytest.mark.server, pytest.mark.timeout(1800)]
 
 
 def test_ten_kills_over_six_open_changes_lose_nothing_and_everything_closes() -> None:
