@@ -159,6 +159,7 @@ _NOT_QUOTED: Final = (
     "明确",
     "作出",
 )
+_ENDS: Final = frozenset(("", "\n"))
 _NO_QUOTATION: Final = frozenset(("", *"，,、；;。《"))
 _BRACKETS: Final = re.compile(r"[《》（()）“”\n]")
 _NO_TITLE: Final = re.compile(r"[，。；：:;,]|条")
@@ -391,6 +392,8 @@ class _Parser:
 
     def _goes_on(self, at: int) -> int | None:
         """Where, after a quotation, the next article of the same law begins in the same line; None where none does."""
+        if self.text[at : at + 1] in _ENDS:
+            return None
         last = self.found[-1] if self.found else None
         if self.law is None or last is None or not last.quoted or not last.articles or at != self.understood:
             return None
@@ -648,6 +651,8 @@ class _Parser:
             if self.text[found.start()] == "\n":
                 if self._is_line_place(found.start() + 1) or self._line_law(found.end()):
                     return found.start()
+            elif self.text[found.end() : found.end() + 1] in _ENDS:
+                continue
             elif self._sentence_law(found.end()) or (
                 last is not None and self._next_place(found.end(), last) is not None
             ):
