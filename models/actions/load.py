@@ -534,7 +534,9 @@ def _laws(
             continue
         winner = winners[_edition(law)]
         if winner is law:
-            report.count([], laws.save_law(connection, law))
+            words = f"《{law.title}》没有写明通过、修改或者公布的日期，以施行日期 {law.edition_on} 为文本日期"
+            doubts = [warned(number, "version_date", words)] if law.dated_by_force else []
+            report.count(doubts, laws.save_law(connection, law))
         elif laws.text_hash(winner) == laws.text_hash(law):
             report.count([], "unchanged")
         else:

@@ -88,7 +88,10 @@ class Article(BaseModel):
 
 
 class LawText(BaseModel):
-    """One dated version of a law. `certainty` says whether `effective_on` can be relied on."""
+    """One dated version of a law. `certainty` says whether `effective_on` can be relied on.
+
+    `dated_by_force`: the text names no day but the one on which it takes effect, which stands for the day of the version.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -99,6 +102,7 @@ class LawText(BaseModel):
     certainty: Certainty
     header: tuple[str, ...]
     articles: tuple[Article, ...]
+    dated_by_force: bool = False
 
 
 def read_law(text: str, file_name: str) -> LawText:

@@ -87,8 +87,25 @@ def _record(file: Path, number: int, line: str) -> dict[str, Any]:
 
 def _law_of(record: dict[str, Any], title: str) -> LawText:
     """The record's law under the record's title; `version_date` names the edition where it is given."""
-    law = read_law(record["text"], f"{title}({record.get('version_date') or ''}).md".replace("/", "／"))
+    law = _dated(str(record["text"]), title, str(record.get("version_date") or ""), _day_in_force([record]))
     return law.model_copy(update={"title": title.strip()})
+
+
+def _dated(text: str, title: str, day: str, in_force: str) -> LawText:
+    """A law of this day, else of the day in its header, else of the day on which it says it takes effect."""
+    name = title.replace("/", "／")
+    try:
+        return read_law(text, f"{name}({day}).md")
+    except BadInput as refusal:
+        if refusal.code != "law_without_date" or not in_force:
+            raise
+    law = read_law(text, f"{name}({in_force}).md")
+    return law.model_copy(update={"certainty": "uncertain", "dated_by_force": True})
+
+
+def _day_in_force(records: Iterable[dict[str, Any]]) -> str:
+    """What the corpus has read in the text of a record, or of one of the parts of a code."""
+    return next((str(day) for record in records if (day := record.get("effective_date_in_text"))), "")
 
 
 def _joined(title: str, parts: list[dict[str, Any]]) -> LawText:
@@ -99,7 +116,8 @@ def _joined(title: str, parts: list[dict[str, Any]]) -> LawText:
     last: LawText | None = None
     for part in parts:
         # Without any date the first part is refused with its named sentence, which then stands for the whole code.
-        law = read_law(f"# {title}\n\n{header}\n\n<!-- INFO END -->\n\n{_without_header(part)}", f"{title}({day}).md")
+        text = f"# {title}\n\n{header}\n\n<!-- INFO END -->\n\n{_without_header(part)}"
+        law = _dated(text, title, day, _day_in_force(parts))
         for article in law.articles:
             articles.setdefault(article.key, article)
         last = law if last is None or law.articles[-1].no >= last.articles[-1].no else last
