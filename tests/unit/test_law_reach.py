@@ -116,7 +116,10 @@ def test_the_only_basis_gone_cancels_and_one_of_several_is_dropped() -> None:
 def test_a_removed_article_whose_words_live_on_elsewhere_cancels_nothing() -> None:
     new = (
         *NEW[:6],
-        Article(no=9, text=f"餐饮服务活动应当遵守有关规定。\n{OLD[6].text.replace('划定区域', '指定区域')}"),
+        Article(
+            no=9,
+            text=f"餐饮服务活动应当遵守有关规定，并接受市场监督管理部门的监督检查。\n{OLD[6].text.replace('划定区域', '指定区域')}",
+        ),
     )
     row = one(7, new=new)
     assert (row.outcomes, row.road, row.certain) == (("change_basis",), None, False)
