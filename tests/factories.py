@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, insert
 
-from models.domain.content import ItemContent, content_hash
+from models.domain.content import ItemContent
 from models.domain.law_text import Article, LawText
 from models.store import catalogue, laws
 from models.store.database import Database
@@ -112,22 +112,7 @@ def put_in_catalogue(
     )
     items = [{"id": item_id, "kind": "item", "identity": identity} for item_id, (identity, _) in found.items()]
     connection.execute(insert(table(Item)), items)
-    versions = [
-        catalogue.NewVersion(
-            item_id=item_id,
-            content=content.model_dump(mode="json"),
-            name=content.name,
-            type=content.type,
-            code=content.code,
-            department_id=content.department,
-            department_text="",
-            state="active",
-            adjustment_id=None,
-            legal_since=None,
-            hash=content_hash(content),
-        )
-        for item_id, (_, content) in found.items()
-    ]
+    versions = [catalogue.NewVersion.of(item_id, content) for item_id, (_, content) in found.items()]
     catalogue.write_versions(
         connection,
         publication_id=publication_id,

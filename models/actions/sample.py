@@ -27,7 +27,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection, insert, update
 
 from models.domain.codes import uscc_check
-from models.domain.content import BasisContent, ItemContent, content_hash
+from models.domain.content import BasisContent, ItemContent
 from models.domain.errors import BadInput, Conflict
 from models.domain.law_text import Article, LawText
 from models.domain.numerals import int_to_chinese
@@ -808,21 +808,7 @@ def _publish(connection: Connection, items: Sequence[ItemContent], now: datetime
         connection, change_id=None, title="初始目录", effective_at=began, now=began, put=log.kept.insert
     )
     versions = [
-        catalogue.NewVersion(
-            item_id=f"itm-{content.code}",
-            identity=f"own:{content.code}",
-            content=content.model_dump(mode="json"),
-            name=content.name,
-            type=content.type,
-            code=content.code,
-            department_id=content.department,
-            department_text="",
-            state="active",
-            adjustment_id=None,
-            legal_since=None,
-            hash=content_hash(content),
-        )
-        for content in items
+        catalogue.NewVersion.of(f"itm-{content.code}", content, identity=f"own:{content.code}") for content in items
     ]
     catalogue.write_versions(
         connection,

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, case, func, insert, not_, or_, select, update
 
+from models.domain.content import ItemContent, content_hash
 from models.domain.impact import CitedBasis
 from models.domain.law_text import canonical_title, titles_named
 from models.store.sealing import Insert
@@ -87,6 +88,16 @@ class NewVersion:
     parent_id: str | None = None
     #: (ord of the basis, last article) where a citation is a range; the content holds its first article only.
     ranges: tuple[tuple[int, int], ...] = ()
+
+    @classmethod
+    def of(cls, item_id: str, content: ItemContent, **more: Any) -> NewVersion:
+        """A standing version of an item with this content that no change made, where `more` says nothing else."""
+        values: dict[str, Any] = {
+            "content": content.model_dump(mode="json"), "name": content.name, "type": content.type,
+            "code": content.code, "department_id": content.department, "department_text": "", "state": "active",
+            "adjustment_id": None, "legal_since": None, "hash": content_hash(content),
+        }  # fmt: skip
+        return cls(item_id=item_id, **{**values, **more})
 
 
 def chunks(values: Sequence[T], size: int = CHUNK) -> Iterator[Sequence[T]]:

@@ -24,7 +24,7 @@ from models.actions.engine import changes_to_wake, new_attempt, recompute_due
 from models.actions.legs import begin_leg, park, run_pass
 from models.actions.starting import register
 from models.actions.steering import reassign, take_out, withdraw
-from models.domain.content import ItemContent, content_hash
+from models.domain.content import ItemContent
 from models.domain.deadlines import SHANGHAI
 from models.domain.errors import Gone, Refusal
 from models.domain.review import VERDICTS
@@ -696,19 +696,7 @@ class OfficeMachine(RuleBasedStateMachine):
             publication_id, _ = new_publication(
                 connection, change_id=None, title="目录载入", effective_at=self.now, now=self.now
             )
-            new = catalogue.NewVersion(
-                item_id=item_id,
-                content=content.model_dump(mode="json"),
-                name=version.name,
-                type=version.type,
-                code=version.code,
-                department_id=version.department_id,
-                department_text="",
-                state=version.state,
-                adjustment_id=None,
-                legal_since=None,
-                hash=content_hash(content),
-            )
+            new = catalogue.NewVersion.of(item_id, content, department_id=version.department_id, state=version.state)
             catalogue.write_versions(
                 connection, publication_id=publication_id, versions=[new], effective_at=self.now, now=self.now
             )

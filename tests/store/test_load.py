@@ -15,7 +15,7 @@ from sqlalchemy import func, insert, select, update
 from models.actions.load import Loaded, load, load_calendar
 from models.actions.starting import register
 from models.actions.views import change_list
-from models.domain.content import ItemContent, content_hash
+from models.domain.content import ItemContent
 from models.domain.errors import BadInput, Unusable
 from models.store import catalogue, laws, office, quick
 from models.store.database import Database
@@ -147,11 +147,7 @@ def publish_change(db: Database, code: str, at: datetime, **values: Any) -> None
     """What a change leaves behind: a new version of an item, made by an adjustment."""
     standing = found_item(db, code)
     content = ItemContent.model_validate({**standing.content, **values})
-    version = catalogue.NewVersion(
-        item_id=standing.item_id, content=content.model_dump(mode="json"), name=content.name, type=content.type,
-        code=content.code, department_id=None, department_text="", state="active", adjustment_id="adj-1",
-        legal_since=None, hash=content_hash(content),
-    )  # fmt: skip
+    version = catalogue.NewVersion.of(standing.item_id, content, department_id=None, adjustment_id="adj-1")
     with db.writer() as connection:
         publication, _ = new_publication(connection, change_id=None, title="变更", effective_at=at, now=at)
         catalogue.write_versions(connection, publication_id=publication, versions=[version], effective_at=at, now=at)

@@ -16,7 +16,6 @@ from models.actions.deadlines import Recomputed, recompute_deadlines
 from models.actions.load import load
 from models.actions.steering import reassign
 from models.actions.views import change_show, item_page, item_versions
-from models.domain.content import content_hash
 from models.store import catalogue
 from models.store import office as store
 from models.store.change import LOG, RUNG, STEP, adjustments, change_row, rows, sheets
@@ -61,13 +60,7 @@ def more_items(db: Database, count: int) -> list[str]:
         versions = []
         for code in codes:
             content = item_content(code, f"示例事项{code[-4:]}", "01", "d-trade", 4)
-            versions.append(
-                catalogue.NewVersion(
-                    item_id=f"itm-{code}", content=content.model_dump(mode="json"), name=content.name, type="01",
-                    code=code, department_id="d-trade", department_text="", state="active", adjustment_id=None,
-                    legal_since=None, hash=content_hash(content),
-                )
-            )  # fmt: skip
+            versions.append(catalogue.NewVersion.of(f"itm-{code}", content))
         publication_id, _ = new_publication(
             connection, change_id=None, title="补充目录", effective_at=START - timedelta(days=1), now=START
         )
