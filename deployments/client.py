@@ -43,6 +43,7 @@ class RunState:
     type: str
     name: str
     since: datetime | None = None
+    deployment_id: str | None = None
 
     @property
     def final(self) -> bool:
@@ -57,6 +58,7 @@ def _state(run: Mapping[str, Any]) -> RunState:
         str(state.get("type") or "SCHEDULED"),
         str(state.get("name") or "Scheduled"),
         None if since is None else datetime.fromisoformat(str(since)),
+        run.get("deployment_id"),
     )
 
 
@@ -94,11 +96,9 @@ class PrefectClient:
             return None
         return _state(run)
 
-    def deployment_is_gone(self, flow_run_id: str) -> bool:
-        """Whether the deployment of a run was deleted: no worker will ever take it up."""
-        run = self._json("GET", f"flow_runs/{flow_run_id}") or {}
-        deployment = run.get("deployment_id")
-        return deployment is None or self._json("GET", f"deployments/{deployment}") is None
+    def deployment_is_gone(self, state: RunState) -> bool:
+        """Whether the deployment of a run in this state was deleted: no worker will ever take it up."""
+        return state.deployment_id is None or self._json("GET", f"deployments/{state.deployment_id}") is None
 
     def awake(self, flow_run_ids: Sequence[str]) -> dict[str, RunState | None]:
         """Those of these runs (at most 200) that do not sleep, with their state; None for one Prefect does not know."""

@@ -154,7 +154,7 @@ class Pulse:
         deployment was deleted under a run that is to begin."""
         if state.type not in {"CANCELLING", "SCHEDULED"} or not (orphan or self._silent(wake, state.type)):
             return False
-        return state.type == "CANCELLING" or self.client.deployment_is_gone(str(wake.flow_run_id))
+        return state.type == "CANCELLING" or self.client.deployment_is_gone(state)
 
     def _silent(self, wake: Wake, state: str) -> bool:
         """Whether this run was seen in this state, with work waiting, for longer than any pass takes."""

@@ -34,8 +34,8 @@ class Prefect:
         self.there = True
         self.deployed = True
 
-    def deployment_is_gone(self, run: str) -> bool:
-        self.calls.append(f"deployment of {run}")
+    def deployment_is_gone(self, state: RunState) -> bool:
+        self.calls.append(f"deployment of {state.name}")
         return not self.deployed
 
     def healthy(self) -> bool:
