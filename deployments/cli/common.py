@@ -220,6 +220,7 @@ def _ours(said: str) -> str:
     return said
 
 
+_OLDER = "数据还是旧版本，请先启动一次系统（`shixiang up`）完成升级。"
 #: What a database says (in small letters), and what we say.
 _FAULTS = (
     ("readonly", "数据目录不能写入，未作任何改动，请检查权限和空间。"),
@@ -232,8 +233,8 @@ _FAULTS = (
     ),
     ("malformed", "数据文件已损坏，未作任何改动。请从备份还原（`shixiang restore`）。"),
     ("unable to open", "数据文件打不开，未作任何改动，请检查数据目录的权限。"),
-    ("no such column", "数据还是旧版本，请先启动一次系统（`shixiang up`）完成升级。"),
-    ("no such table", "数据还是旧版本，请先启动一次系统（`shixiang up`）完成升级。"),
+    ("no such column", _OLDER),
+    ("no such table", _OLDER),
     ("connection refused", "数据库没有应答。请检查数据库服务和 SHIXIANG_DATABASE_URL。"),
     ("timeout expired", "数据库没有应答。请检查数据库服务和 SHIXIANG_DATABASE_URL。"),
     ("resolve host", "找不到数据库所在的主机。请检查 SHIXIANG_DATABASE_URL。"),
@@ -249,8 +250,8 @@ def _sentence(error: Exception) -> str:
     words = str(getattr(error, "orig", error)).strip().split("\n")[0]
     kind = type(error).__name__
     if kind in {"OperationalError", "DatabaseError", "ProgrammingError", "UndefinedColumn", "UndefinedTable"}:
-        if kind.startswith("Undefined") or "Undefined" in type(getattr(error, "orig", error)).__name__:
-            words = "no such column"
+        if "Undefined" in type(getattr(error, "orig", error)).__name__:
+            return _OLDER
         if re.search(r'database "[^"]*" does not exist', words):
             return "数据库服务中没有这个库。请先建库，或者改正 SHIXIANG_DATABASE_URL。"
         for mark, sentence in _FAULTS:
