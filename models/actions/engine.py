@@ -4,8 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from functools import cache
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, literal, or_, select, union, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    and_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    union,
+    update,
+)
 
 from models.domain.deadlines import shanghai_day
 from models.store import office
@@ -109,21 +125,33 @@ def engine_alive(db: Database, *, now: datetime, engine_id: str | None = None) -
 
 
 def changes_to_wake(db: Database, *, now: datetime, limit: int = 200) -> list[Wake]:
-    """Open changes with work nobody took up, with something due, or without a run.
+    """Open changes with work nobody took up, with something due, or without a run: of each kind the `limit` oldest.
 
     Each of the three by an index of its own: asked every half second, however many changes wait.
     """
-
-    def old(moment: ColumnElement[datetime]) -> ColumnElement[bool]:
-        return or_(moment <= now - PATIENCE, moment > now + AHEAD)
-
-    old_work = and_(CHANGE.c.work_seq > CHANGE.c.consumed_seq, old(CHANGE.c.work_since))
-    due = and_(CHANGE.c.next_due.is_not(None), CHANGE.c.next_due <= now)
-    no_run = and_(CHANGE.c.flow_run_id.is_(None), old(CHANGE.c.created_at))
-    wanted = union(*(select(CHANGE.c.id).where(and_(_OPEN, part)) for part in (old_work, due, no_run))).subquery()
+    moments = {"now": now, "old": now - PATIENCE, "ahead": now + AHEAD, "most": limit}
     with db.reader() as connection:
-        query = select(CHANGE).join(wanted, wanted.c.id == CHANGE.c.id).limit(limit)
-        return [wake_of(row) for row in rows(connection, query)]
+        return [wake_of(row) for row in rows(connection, _to_wake(), **moments)]
+
+
+@cache
+def _to_wake() -> Select[Any]:
+    def old(moment: ColumnElement[datetime]) -> ColumnElement[bool]:
+        return or_(moment <= bindparam("old"), moment > bindparam("ahead"))
+
+    # In the order of its index, and no more than asked for: PostgreSQL, not knowing the moments, expects a third of
+    # all changes to be due, and would read every one of them.
+    def oldest(condition: ColumnElement[bool], moment: ColumnElement[Any]) -> Select[Any]:
+        found = select(CHANGE.c.id).where(_OPEN, condition).order_by(CHANGE.c.state, moment).limit(bindparam("most"))
+        return select(found.subquery().c.id)
+
+    work, due, created = CHANGE.c.work_since, CHANGE.c.next_due, CHANGE.c.created_at
+    wanted = union(
+        oldest(and_(CHANGE.c.work_seq > CHANGE.c.consumed_seq, old(work)), work),
+        oldest(and_(due.is_not(None), due <= bindparam("now")), due),
+        oldest(and_(CHANGE.c.flow_run_id.is_(None), old(created)), created),
+    ).subquery()
+    return select(CHANGE).join(wanted, wanted.c.id == CHANGE.c.id)
 
 
 def open_changes(db: Database, *, after: str, limit: int) -> list[Wake]:

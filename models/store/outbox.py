@@ -20,6 +20,8 @@ NOTICE, LINK, CONTACT, PERSON, CHANGE = table(Notice), table(Link), table(Contac
 POST = table(Post)
 _OF_LINK, _OF_NOTICE = (tuple(column.name for column in target.c) for target in (LINK, NOTICE))
 
+#: The states of what is still to arrive.
+UNSENT = ("queued", "held", "retrying", "sending")
 #: Kinds that never wait for the collecting time.
 URGENT = frozenset({"returned", "reminder", "overdue_superior", "supervise", "sign_in", "code", "urged", "no_owner"})
 #: Of these nobody else is told where they do not arrive: they are asked for again.
@@ -384,25 +386,15 @@ class SqlOutbox:
         """
         if not sure:
             with self.database.reader() as connection:
-                if connection.execute(select(NOTICE.c.id).where(_is_due(now, lease_seconds)).limit(1)).first() is None:
+                if connection.execute(_any_due(), _moments_of(now, lease_seconds)).first() is None:
                     return []
         return self.database.write(lambda connection: self._claim(connection, now, limit, lease_seconds))
-
-    def _due(self, connection: Connection, now: datetime, limit: int, lease_seconds: float) -> list[Row]:
-        """Notices that are due, each with how its person is reached."""
-        columns = (NOTICE.c[name].label(f"notice_{name}") for name in _OF_NOTICE)
-        query = _with_ways(
-            select(*columns).select_from(NOTICE).join(PERSON, PERSON.c.id == NOTICE.c.person_id),
-            NOTICE.c.change_id,
-        )
-        query = query.where(_is_due(now, lease_seconds)).order_by(NOTICE.c.next_at, NOTICE.c.created_at).limit(limit)
-        return rows(connection, query.with_for_update(skip_locked=True, of=NOTICE), **_moment(now))
 
     def _claim(self, connection: Connection, now: datetime, limit: int, lease_seconds: float) -> list[Any]:
         claimed: list[Any] = []
         marks: list[Row] = []
         done: set[str] = set()
-        for row in self._due(connection, now, limit, lease_seconds):
+        for row in rows(connection, _oldest_due(), **(_moments_of(now, lease_seconds) | _moment(now)), most=limit):
             notice: Row = {name: row[f"notice_{name}"] for name in _OF_NOTICE}
             if notice["id"] in done:
                 continue
@@ -531,15 +523,37 @@ def end_leases(connection: Connection, *, now: datetime) -> int:
     return connection.execute(update(NOTICE).where(NOTICE.c.state == "sending").values(lease_until=now)).rowcount
 
 
-def _is_due(now: datetime, lease_seconds: float) -> ColumnElement[bool]:
-    """What is to be sent now: its moment has come, or whoever was sending it is gone.
+@cache
+def _any_due() -> Select[Any]:
+    return select(NOTICE.c.id).where(_is_due()).limit(1)
+
+
+@cache
+def _oldest_due() -> Select[Any]:
+    """Notices that are due, each with how its person is reached."""
+    columns = (NOTICE.c[name].label(f"notice_{name}") for name in _OF_NOTICE)
+    of_people = select(*columns).select_from(NOTICE).join(PERSON, PERSON.c.id == NOTICE.c.person_id)
+    query = _with_ways(of_people, NOTICE.c.change_id).where(_is_due()).order_by(NOTICE.c.next_at, NOTICE.c.created_at)
+    return query.limit(bindparam("most")).with_for_update(skip_locked=True, of=NOTICE)
+
+
+def _is_due() -> ColumnElement[bool]:
+    """What is to be sent at the moment given with the question: its moment has come, or whoever was sending it is gone.
 
     What was written by a clock that ran ahead and has been set back since waits for no moment of that clock.
     """
-    ahead = or_(NOTICE.c.created_at > now + AHEAD, NOTICE.c.next_at > now + LONGEST_PAUSE)
-    waiting = and_(NOTICE.c.state.in_(["queued", "held", "retrying"]), or_(NOTICE.c.next_at <= now, ahead))
-    lapsed = or_(NOTICE.c.lease_until <= now, NOTICE.c.lease_until > now + timedelta(seconds=lease_seconds) + AHEAD)
-    return or_(waiting, and_(NOTICE.c.state == "sending", lapsed))
+    ahead = or_(NOTICE.c.created_at > bindparam("ahead"), NOTICE.c.next_at > bindparam("longest"))
+    # Written into the statement as the index over what waits has it: it is not taken for parameters, nor for less.
+    unsent = NOTICE.c.state.in_(bindparam("unsent", UNSENT, expanding=True, literal_execute=True))
+    waiting = and_(NOTICE.c.state.in_(["queued", "held", "retrying"]), or_(NOTICE.c.next_at <= bindparam("now"), ahead))
+    lapsed = or_(NOTICE.c.lease_until <= bindparam("now"), NOTICE.c.lease_until > bindparam("leased"))
+    return and_(unsent, or_(waiting, and_(NOTICE.c.state == "sending", lapsed)))
+
+
+def _moments_of(now: datetime, lease_seconds: float) -> Row:
+    """What `_is_due` asks for."""
+    leased = now + timedelta(seconds=lease_seconds) + AHEAD
+    return {"now": now, "ahead": now + AHEAD, "longest": now + LONGEST_PAUSE, "leased": leased}
 
 
 def _digest(notices: Sequence[Row]) -> Row:

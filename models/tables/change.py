@@ -40,6 +40,7 @@ class Change(SQLModel, table=True):
             "leg_no",
             **_where("state = 'open' and leg_no > 0 and parked_leg is null"),
         ),
+        Index("ix_change_without_run", "state", "created_at", **_where("state = 'open' and flow_run_id is null")),
         Index("uq_change_open_subject", "subject", unique=True, **_where("state = 'open' and subject is not null")),
         CheckConstraint("consumed_seq <= work_seq", name="consumed"),
     )
@@ -71,7 +72,7 @@ class Change(SQLModel, table=True):
     leg_no: int = 0
     leg_engine: str | None = None
     parked_leg: int | None = None
-    flow_run_id: str | None = Field(default=None, index=True)
+    flow_run_id: str | None = None
     stuck: str | None = None
 
 
