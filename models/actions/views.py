@@ -185,12 +185,7 @@ def board(
         people, departments = views.board_choices(connection)
         missing = views.undelivered(connection)
         closed = views.count_closed_since(connection, now - timedelta(days=30))
-        wishes = {
-            "all": views.Wanted(), "late": views.Wanted(late_on=clock.today), "today": views.Wanted(days=_days("today", clock)),
-            "week": views.Wanted(days=_days("week", clock)), "none": views.Wanted(ownerless=True),
-            "me": views.Wanted(person=person_id),
-        }  # fmt: skip
-        counts = views.board_counts(connection, wishes)
+        counts = views.board_counts(connection, person_id, today=clock.today, week=_days("week", clock))
     return {
         "rows": [_board_row(held, row, clock) for row in held.changes],
         "fitting": fitting, "total": counts["all"], "page": page, "pages": max(1, -(-fitting // views.PAGE_SIZE)),

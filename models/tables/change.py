@@ -225,7 +225,7 @@ class Step(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("sheet_id", "stage", "round"),
         Index("uq_step_scope", "change_id", unique=True, **_where("sheet_id is null and state = 'open'")),
-        Index("ix_step_open", "change_id", **_where("state = 'open'")),
+        Index("ix_step_open", "change_id", "due_on", **_where("state = 'open'")),
     )
     id: str = Field(primary_key=True)
     change_id: str = Field(foreign_key="change.id", index=True)

@@ -22,6 +22,12 @@ class Notice(SQLModel, table=True):
             sqlite_where=text("state in ('queued','held','retrying','sending')"),
             postgresql_where=text("state in ('queued','held','retrying','sending')"),
         ),
+        Index(
+            "ix_notice_undeliverable",
+            "created_at",
+            sqlite_where=text("state = 'undeliverable'"),
+            postgresql_where=text("state = 'undeliverable'"),
+        ),
         Index("ix_notice_person", "person_id", "change_id"),
     )
     id: str = Field(primary_key=True)

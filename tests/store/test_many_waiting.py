@@ -7,12 +7,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, event, text, update
+from sqlalchemy import Connection, event, select, text, update
 
-from models.actions import engine
+from models.actions import engine, views
 from models.actions.engine import engine_seen
 from models.actions.legs import park
-from models.store.change import CHANGE
+from models.domain.deadlines import shanghai_day
+from models.store.change import ASSIGNMENT, CHANGE, STEP
 from models.store.database import Database
 from models.store.outbox import NOTICE, SqlOutbox
 from tests.bench.copies import copy_changes
@@ -151,3 +152,32 @@ def test_every_open_change_has_its_turn_in_watch(waiting: tuple[Database, str]) 
             break
         after = turn[-1]
     assert len(seen) == len(set(seen)) == WAITING
+
+
+def test_the_boards_counts_are_what_its_filters_show(waiting: tuple[Database, str]) -> None:
+    db, _ = waiting
+    with db.writer() as connection:
+        ids = list(connection.execute(select(STEP.c.id).order_by(STEP.c.id)).scalars())
+        person = connection.execute(select(ASSIGNMENT.c.person_id).limit(1)).scalar()
+        today = shanghai_day(LATER)
+        for step_id, days in zip(ids, (-5, -1, 0, 0, 0, 1, 2, 3, 9, 400), strict=False):
+            due = {"due_on": today + timedelta(days=days)}
+            connection.execute(update(STEP).where(STEP.c.id == step_id).values(**due))
+        connection.execute(update(STEP).where(STEP.c.id.in_(ids[3:6])).values(no_owner="无人"))
+        connection.execute(update(ASSIGNMENT).where(ASSIGNMENT.c.step_id.in_(ids[:7])).values(state="closed"))
+
+    def show(**wish: Any) -> dict[str, Any]:
+        return views.board(db, person_id=str(person), now=LATER, **wish)
+
+    counts = {count["key"]: count["n"] for count in show()["counts"]}
+    filters: dict[str, dict[str, Any]] = {
+        "all": {},
+        "late": {"late": True},
+        "today": {"due": "today"},
+        "week": {"due": "week"},
+        "none": {"person": "none"},
+        "me": {"person": "me"},
+    }
+    assert {key: counts[key] for key in filters} == {key: show(**wish)["fitting"] for key, wish in filters.items()}
+    assert (counts["late"], counts["today"], counts["none"], counts["me"]) == (2, 3, 3, WAITING - 7)
+    assert counts["all"] == WAITING
