@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+from collections.abc import Sequence
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
@@ -18,15 +19,27 @@ from models.store.database import Database
 
 if TYPE_CHECKING:
     from models.domain.comparison import Comparison
+    from models.domain.law_text import Article
 
 _RULES: Final = ("comparison", "law_compare", "change_kinds", "differences", "numerals", "law_text")
 
 
-def compared(connection: Connection, *, law_id: str, old: date, new: date) -> Comparison:
-    """The comparison of two texts of a law, as it is kept; worked out where it is not. Nothing is written."""
+def compared(
+    connection: Connection,
+    *,
+    law_id: str,
+    old: date,
+    new: date,
+    texts: tuple[Sequence[Article], Sequence[Article]] | None = None,
+) -> Comparison:
+    """The comparison of two texts of a law, as it is kept; worked out where it is not. Nothing is written.
+
+    `texts`: the articles of both, where they have been read in this transaction.
+    """
     from models.domain.comparison import compare, unpacked
 
-    texts = laws.articles(connection, law_id, old), laws.articles(connection, law_id, new)
+    if texts is None:
+        texts = laws.articles(connection, law_id, old), laws.articles(connection, law_id, new)
     mark = laws.comparison_mark(connection, law_id, old, new, _rules())
     rows = laws.kept_comparison(connection, law_id, old, new, mark)
     if rows is not None:
@@ -44,7 +57,7 @@ def prepare(db: Database, *, law_id: str, old: date, new: date) -> None:
     """
     with db.reader() as connection:
         mark = laws.comparison_mark(connection, law_id, old, new, _rules())
-        if not mark or laws.kept_comparison(connection, law_id, old, new, mark) is not None:
+        if not mark or laws.is_kept(connection, law_id, old, new, mark):
             return
         texts = laws.articles(connection, law_id, old), laws.articles(connection, law_id, new)
     from models.domain.comparison import compare, packed

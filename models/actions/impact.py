@@ -75,13 +75,15 @@ def find_impact(
             message = f"新文本（{to_edition}）应晚于旧文本（{from_edition}）。"
             raise BadInput("field_invalid", message, field="to")
         known_edition(connection, row, to_edition)
+        text, old = _text(connection, row, to_edition), laws.articles(connection, row.id, from_edition)
+        texts = old, text.articles
         change = Amendment(
             title=row.title,
             from_edition=from_edition,
-            to=_text(connection, row, to_edition),
-            old=laws.articles(connection, row.id, from_edition),
+            to=text,
+            old=old,
             held=frozenset(laws.editions(connection, row.id)),
-            compared=compared(connection, law_id=row.id, old=from_edition, new=to_edition),
+            compared=compared(connection, law_id=row.id, old=from_edition, new=to_edition, texts=texts),
         )
         cited, bases_of = (
             catalogue.cited_bases(connection, row.canonical),

@@ -79,7 +79,9 @@ def int_to_chinese(number: int) -> str:
     return _full(number) or "零"
 
 
+@lru_cache(maxsize=4096)
 def _full(number: int) -> str:
+    """Below ten thousand; "" for nothing."""
     digits = "零一二三四五六七八九"
     text, zero_pending = "", False
     for unit, name in ((1000, "千"), (100, "百"), (10, "十"), (1, "")):

@@ -9,7 +9,21 @@ from datetime import date, datetime
 from functools import partial
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, case, func, insert, not_, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    and_,
+    bindparam,
+    case,
+    func,
+    insert,
+    literal,
+    not_,
+    or_,
+    select,
+    update,
+)
 
 from models.domain.content import ItemContent, content_hash
 from models.domain.impact import CitedBasis
@@ -40,6 +54,8 @@ LINE = table(PublicationLine)
 #: How many ids one `in` takes: SQLite allows 32,766 variables, short statements are parsed faster.
 CHUNK = 20_000
 STANDING: ColumnElement[bool] = and_(VERSION.c.valid_to.is_(None), VERSION.c.superseded_at.is_(None))
+#: Written into the statement: PostgreSQL, not knowing what a state is compared with, expects one version and no more.
+_NOT_CANCELLED: ColumnElement[bool] = VERSION.c.state != literal("cancelled", literal_execute=True)
 #: The derived lists of this release: name to the item type they hold.
 LISTS: dict[str, str] = {"行政许可事项清单": "01"}
 _KIND_ORDER = case((ITEM.c.kind == "item", 0), (ITEM.c.kind == "implementation", 1), else_=2)
@@ -197,7 +213,7 @@ def _bases() -> Select[Any]:
             b.annex, b.quoted,
         )
         .join(VERSION, v.id == b.version_id)
-        .where(and_(STANDING, v.state != "cancelled"))
+        .where(and_(STANDING, _NOT_CANCELLED))
         .order_by(v.item_id, b.ord)
     )  # fmt: skip
 
@@ -262,7 +278,7 @@ def items(connection: Connection, department: str | None = None, limit: int | No
     query = (
         select(v.code, v.name, v.type, v.department_id, d.short, v.department_text)
         .outerjoin(DEPARTMENT, d.id == v.department_id)
-        .where(and_(STANDING, v.state != "cancelled"))
+        .where(and_(STANDING, _NOT_CANCELLED))
         .order_by(v.code, v.name, v.id)
     )
     if department is not None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, Literal
 
-from sqlalchemy import Connection, and_, delete, func, insert, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, or_, select
 
 from models.domain.law_text import Article, LawText, canonical_title, shelf
 from models.store.sql import among, insert_all, table
@@ -191,11 +191,20 @@ def comparison_mark(connection: Connection, law_id: str, old: date, new: date, r
     return hashlib.sha256(f"{marks[old]} {marks[new]} {rules}".encode()).hexdigest()
 
 
+def is_kept(connection: Connection, law_id: str, old: date, new: date, mark: str) -> bool:
+    """Whether a comparison of this mark is kept."""
+    here = _this_comparison(law_id, old, new, mark)
+    return connection.execute(select(COMPARISON.c.law_id).where(here)).first() is not None
+
+
 def kept_comparison(connection: Connection, law_id: str, old: date, new: date, mark: str) -> list[list[Any]] | None:
     """The rows of a comparison worked out before (`comparison.packed`), None where none of this mark is kept."""
+    return connection.execute(select(COMPARISON.c.rows).where(_this_comparison(law_id, old, new, mark))).scalar()
+
+
+def _this_comparison(law_id: str, old: date, new: date, mark: str) -> ColumnElement[bool]:
     c = COMPARISON.c
-    here = and_(c.law_id == law_id, c.old_edition == old, c.new_edition == new, c.mark == mark)
-    return connection.execute(select(c.rows).where(here)).scalar()
+    return and_(c.law_id == law_id, c.old_edition == old, c.new_edition == new, c.mark == mark)
 
 
 def keep_comparison(
