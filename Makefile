@@ -14,15 +14,12 @@ $(VENV)/.installed: lock.txt pyproject.toml
 run: $(VENV)/.installed
 	$(BIN)/shixiang up
 
-# What needs no server runs two at a time, file by file; so do the two files that mostly wait for parts to recover; whole
-# systems and races follow one by one.
+# Two at a time, file by file; whole systems, races and crashes after all that needs no server.
 SYSTEMS := tests/faults tests/flows tests/upgrade tests/whole
-WAITING := tests/faults/test_buttons.py tests/faults/test_crashes.py
 
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(SYSTEMS:%=--ignore=%)
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(WAITING)
-	$(BIN)/python -m pytest $(SYSTEMS) $(WAITING:%=--ignore=%)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(SYSTEMS)
 
 unit: $(VENV)/.installed
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests/unit

@@ -92,17 +92,14 @@ class Pulse:
         if self.hot.nudge(wake.change_id):
             return False
         state = self.client.state(wake.flow_run_id)
-        if state is not None and self._ends_for_nobody(wake, state, orphan):
-            self.client.cancel(wake.flow_run_id, "本次运行不会再有结果；案件仍在办理，另开一次运行。")
-            state = RunState("CANCELLED", "Cancelled")
-        if state is None or state.final:
+        over = self._over(wake, state, orphan)
+        if state is None or over:
             if self._attempts.lasts(wake.change_id):
                 return False
-            why = "原运行已不在" if state is None else f"原运行已结束（{state.name}）"
             attempt = engine.new_attempt(
-                self.db, change_id=wake.change_id, attempt=wake.attempt, why=why, now=clock.now()
+                self.db, change_id=wake.change_id, attempt=wake.attempt, why=over, now=clock.now()
             )
-            _log.warning("变更 %s 的%s，另开第 %d 次运行。", wake.change_id, why, attempt)
+            _log.warning("变更 %s 的%s，另开第 %d 次运行。", wake.change_id, over, attempt)
             return self._start(engine.wake_for(self.db, change_id=wake.change_id), attempt)
         if state.type == "PAUSED":
             return self.client.reschedule(wake.flow_run_id)
@@ -149,12 +146,19 @@ class Pulse:
         starting.started(self.db, change_id=wake.change_id, attempt=attempt, flow_run_id=run)
         return True
 
-    def _ends_for_nobody(self, wake: Wake, state: RunState, orphan: bool) -> bool:
-        """Whether a run waits for an end that nobody brings: Cancel was pressed on a leg that is over by now, or the
-        deployment was deleted under a run that is to begin."""
+    def _over(self, wake: Wake, state: RunState | None, orphan: bool) -> str:
+        """Why a run will come to nothing more; "" where it may. One that waits for an end that nobody brings is ended:
+        Cancel was pressed on a leg that is over by now, or the deployment was deleted under a run that is to begin."""
+        if state is None:
+            return "原运行已不在"
+        if state.final:
+            return f"原运行已结束（{state.name}）"
         if state.type not in {"CANCELLING", "SCHEDULED"} or not (orphan or self._silent(wake, state.type)):
-            return False
-        return state.type == "CANCELLING" or self.client.deployment_is_gone(state)
+            return ""
+        if state.type == "SCHEDULED" and not self.client.deployment_is_gone(state):
+            return ""
+        self.client.cancel(str(wake.flow_run_id), "本次运行不会再有结果；案件仍在办理，另开一次运行。")
+        return "原运行在取消中无人收尾" if state.type == "CANCELLING" else "原运行所属的部署已被删除"
 
     def _silent(self, wake: Wake, state: str) -> bool:
         """Whether this run was seen in this state, with work waiting, for longer than any pass takes."""

@@ -154,7 +154,9 @@ def restore(
                 "decisions": done.facts.counts["decision"], "documents": done.documents, "told": resumed.told,
                 "repeats": resumed.repeats, "dead_links": resumed.links, "aside": done.aside,
                 "tokens": resumed.valid_tokens,
-                "revoked": None if kept is None else {"tokens": list(kept.tokens), "links": kept.links},
+                "revoked": None if kept is None else {
+                    "tokens": list(kept.tokens), "links": kept.links, "people": list(kept.people),
+                },
                 "findings": [finding.message for finding in done.findings],
             }
         )  # fmt: skip
@@ -166,13 +168,13 @@ def restore(
         say(f"所有登录已失效；备份时待发的 {resumed.repeats} 件通知将重发，注明可能重复。")
         if kept is None and resumed.valid_tokens:
             say(
-                f"没有可读的原有数据，备份之后停用的接口凭证无从得知：{resumed.valid_tokens} 个凭证恢复到"
+                f"没有可读的原有数据，备份之后停用的人员和接口凭证无从得知：{resumed.valid_tokens} 个凭证恢复到"
                 f" {at_text(done.taken_at, now)} 备份时的状态，均可使用。"
                 "请用 `shixiang token list` 核对，用 `shixiang token revoke 凭证编号` 停用不应再用的。"
             )
         elif kept is not None:
             say(
-                f"备份之后停用的接口凭证 {len(kept.tokens)} 个、链接 {kept.links} 个保持停用；"
+                f"备份之后停用的人员 {len(kept.people)} 名、接口凭证 {len(kept.tokens)} 个、链接 {kept.links} 个保持停用；"
                 f"有效的凭证 {resumed.valid_tokens} 个，备份之后新发的须重新发放。"
             )
         if resumed.links:

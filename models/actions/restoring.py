@@ -2,8 +2,8 @@
 
 Between the backup and the loss people decided and mails were sent that this copy knows nothing of. So every open change
 gets a new attempt, what waited in the outbox goes out marked as a possible repeat, and whoever has something open is told
-once that the office stands as it did then. What was revoked since is the exception: where the data that are replaced can
-still be read, no token and no link comes back to life.
+once that the office stands as it did then. What was ended since is the exception: where the data that are replaced can
+still be read, no person who was disabled, no token and no link comes back to life.
 """
 
 from __future__ import annotations
@@ -29,18 +29,20 @@ SESSION = table(Session)
 
 @dataclass(frozen=True)
 class Revoked:
-    """What was ended in the data that are replaced, and when: tokens (those of people who have left too), and links."""
+    """What was ended in the data that are replaced, and when: tokens (of people who were disabled too), links, people."""
 
     tokens: Mapping[str, datetime]
     links: Mapping[str, datetime]
+    people: Mapping[str, datetime]
 
 
 @dataclass(frozen=True)
 class Kept:
-    """What of it the copy did not know yet: tokens by id, and how many links."""
+    """What of it the copy did not know yet: tokens by id, how many links, and people by id."""
 
     tokens: tuple[str, ...]
     links: int
+    people: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -63,9 +65,11 @@ def revoked_in(former: Database) -> Revoked | None:
     ended = func.coalesce(TOKEN.c.revoked_at, PERSON.c.disabled_at, type_=TOKEN.c.revoked_at.type)
     tokens = select(TOKEN.c.id, ended).join(PERSON, PERSON.c.id == TOKEN.c.person_id).where(ended.is_not(None))
     links = select(LINK.c.id, LINK.c.revoked_at).where(LINK.c.revoked_at.is_not(None))
+    people = select(PERSON.c.id, PERSON.c.disabled_at).where(PERSON.c.disabled_at.is_not(None))
     try:
         with former.reader() as connection:
-            return Revoked(*({row[0]: row[1] for row in connection.execute(query)} for query in (tokens, links)))
+            ended_since = (tokens, links, people)
+            return Revoked(*({row[0]: row[1] for row in connection.execute(query)} for query in ended_since))
     except SQLAlchemyError:
         return None
 
@@ -98,7 +102,7 @@ def resume(
     db.write(
         lambda connection: OfficeLog(connection, now).line(
             "还原", via="cli", about=archive, taken_at=taken_at.isoformat(), changes=len(found), repeats=repeats,
-            revoked=[] if kept is None else list(kept.tokens),
+            revoked=[] if kept is None else list(kept.tokens), disabled=[] if kept is None else list(kept.people),
         )
     )  # fmt: skip
     with db.reader() as connection:
@@ -122,7 +126,8 @@ def _keep_revoked(connection: Connection, revoked: Revoked) -> Kept:
         return found
 
     tokens = end(TOKEN.c.id, TOKEN.c.revoked_at, revoked.tokens)
-    return Kept(tuple(tokens), len(end(LINK.c.id, LINK.c.revoked_at, revoked.links)))
+    links = end(LINK.c.id, LINK.c.revoked_at, revoked.links)
+    return Kept(tuple(tokens), len(links), tuple(end(PERSON.c.id, PERSON.c.disabled_at, revoked.people)))
 
 
 def _doubt(connection: Connection, now: datetime) -> int:

@@ -179,7 +179,7 @@ def valid(db: Database, story: Story, tokens: dict[str, tuple[str, str]]) -> set
     return {who for who, (_, token) in tokens.items() if holder(db, token=token, now=story.now) is not None}
 
 
-def test_what_was_revoked_after_the_backup_stays_revoked(place: Place) -> None:
+def test_what_was_revoked_or_disabled_after_the_backup_stays_so(place: Place) -> None:
     settings = place("old")
     story = office(settings)
     db, tokens = story.db, tokens_of(story.db, story)
@@ -200,6 +200,7 @@ def test_what_was_revoked_after_the_backup_stays_revoked(place: Place) -> None:
         sorted(tokens[who][0] for who in ("p-lu", "p-gov")),
         1,
     )
+    assert done.resumed.kept.people == ("p-gov",)
     assert done.resumed.valid_tokens == 1
     again = Database(settings.business_url)
     assert valid(again, story, tokens) == {"p-zhou"}
@@ -207,6 +208,9 @@ def test_what_was_revoked_after_the_backup_stays_revoked(place: Place) -> None:
     assert found(again, select(LINK).where(LINK.c.id == link["id"]))[0]["revoked_at"] is not None
     [line] = found(again, select(OFFICE_LOG).where(OFFICE_LOG.c.verb == "还原"))
     assert sorted(line["data"]["revoked"]) == sorted(done.resumed.kept.tokens)
+    assert line["data"]["disabled"] == ["p-gov"]
+    gone = found(again, select(table(Person)).where(table(Person).c.id == "p-gov"))[0]
+    assert gone["disabled_at"] is not None
     assert verify(again).findings == []
     again.close()
     # A second restore of the same backup reads it from the first: nothing comes back by doing it twice.

@@ -20,6 +20,7 @@ from models.domain.errors import Unusable
 from models.settings import Settings
 from models.store.change import CHANGE
 from models.store.database import Database
+from models.store.views import log_rows
 from tasks.wiring import Office
 from tests.factories import small_office
 
@@ -104,6 +105,11 @@ class Room:
             self.pulse.beat()
             self.seconds += 0.5
 
+    def reasons(self) -> list[str]:
+        """Why each new attempt was made, as the log of the change says."""
+        with self.db.reader() as connection:
+            return [line["data"]["reason"] for line in log_rows(connection, self.change) if line["verb"] == "续办"]
+
 
 @pytest.fixture
 def room(db: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Room:
@@ -186,6 +192,7 @@ def test_a_run_whose_cancelling_nobody_ends_is_ended_and_replaced(room: Room) ->
     room.beats(FIRST_PAUSE + DEAD_SECONDS + 1)
     assert "cancel run-1" in room.prefect.calls
     assert wake_for(room.db, change_id=room.change).attempt == 2
+    assert room.reasons() == ["原运行在取消中无人收尾"]
 
 
 def test_a_run_that_is_to_begin_is_replaced_where_its_deployment_was_deleted_and_waits_otherwise(room: Room) -> None:
@@ -196,6 +203,7 @@ def test_a_run_that_is_to_begin_is_replaced_where_its_deployment_was_deleted_and
     room.beats(11)
     assert "cancel run-1" in room.prefect.calls
     assert wake_for(room.db, change_id=room.change).attempt == 2
+    assert room.reasons() == ["原运行所属的部署已被删除"]
 
 
 def test_a_run_cancelled_at_work_is_replaced_though_nobody_decides(room: Room) -> None:
