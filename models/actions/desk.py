@@ -380,40 +380,19 @@ def decide(
     Raises `ProofNeeded proof_needed`, `Conflict` (already_decided, revision_changed, superseded, request_reused),
     `Forbidden` (four_eyes, not_your_seat), `BadInput` (verdict_missing, unknown_verdict, comment_required, field_…, nothing_to_decide).
     """
-    check_storable(body)
-    try:
-        submission = Submission.model_validate(body)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise BadInput(
-            "field_invalid", f"提交的内容中“{'.'.join(map(str, first['loc']))}”不合要求，未作任何改动。"
-        ) from error
+    submission = _submission(body)
     body_hash = hashlib.sha256(json.dumps(body, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
     def verb(connection: Connection) -> Decided:
         case = Case(connection, change_id, now)
-        earlier = rows(
-            connection,
-            _request_made(),
-            id=submission.request_id,
-            person_id=person_id,
-        )
-        if earlier:
-            if earlier[0]["body_hash"] != body_hash:
-                raise _reused()
-            return Decided(dict(earlier[0]["answer"]), None)
+        made = {"id": submission.request_id, "person_id": person_id, "body_hash": body_hash}
+        earlier = _answered(connection, made)
+        if earlier is not None:
+            return Decided(earlier, None)
         hand = _Hand(connection, case, person_id, via, proof, office_proof, address, agent, submission.request_id)
-        recorded = [hand.take(said) for said in submission.decisions]
-        answer = {"recorded": recorded}
+        answer = {"recorded": [hand.take(said) for said in submission.decisions]}
         try:
-            made = {
-                "id": submission.request_id,
-                "person_id": person_id,
-                "body_hash": body_hash,
-                "answer": answer,
-                "at": now,
-            }
-            insert_all(connection, REQUEST, [made])
+            insert_all(connection, REQUEST, [{**made, "answer": answer, "at": now}])
         except IntegrityError as error:  # the same request of the same person, just recorded in another change
             raise _reused() from error
         case.flush()
@@ -429,6 +408,26 @@ def decide(
             )
         )
         raise
+
+
+def _submission(body: dict[str, Any]) -> Submission:
+    """What was sent in, read. Raises `BadInput` field_invalid, naming the first field that does not fit."""
+    check_storable(body)
+    try:
+        return Submission.model_validate(body)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise BadInput(
+            "field_invalid", f"提交的内容中“{'.'.join(map(str, first['loc']))}”不合要求，未作任何改动。"
+        ) from error
+
+
+def _answered(connection: Connection, made: Row) -> dict[str, Any] | None:
+    """The answer a request had, where it comes again. Raises `Conflict` request_reused where its body is another."""
+    earlier = rows(connection, _request_made(), id=made["id"], person_id=made["person_id"])
+    if earlier and earlier[0]["body_hash"] != made["body_hash"]:
+        raise _reused()
+    return dict(earlier[0]["answer"]) if earlier else None
 
 
 @cache

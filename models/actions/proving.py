@@ -68,29 +68,33 @@ def send_code(
                 tries=0,
             )
         )
-        change = change_row(connection, change_id)
-        payload = {
-            "sample": office.is_sample(connection),
-            "person": {"id": person_id, "name": person.name},
-            "acting_for": None,
-            "change": {"id": change["id"], "number": change["number"], "title": change["title"]},
-            "stage": {"code": stage, "name": STAGE_NAMES.get(stage, "办理")},
-            "contact": contact_of(connection, change["coordinator_id"]),
-            "can_reassign": False,
-        }
-        notice = {
-            "key": code_id,
-            "person_id": person_id,
-            "change_id": change["id"],
-            "kind": "code",
-            "payload": payload,
-            "link_id": code_id,
-            "unheard": True,
-        }
+        notice = _code_notice(connection, code_id, person, change_row(connection, change_id), stage)
         enqueue(connection, notices=[notice], now=now, collect_minutes=0)
         return masked(person.address)
 
     return db.write(verb)
+
+
+def _code_notice(connection: Connection, code_id: str, person: office.PersonRow, change: Row, stage: str) -> Row:
+    """The mail that carries a code; the code itself is made when it is sent."""
+    payload = {
+        "sample": office.is_sample(connection),
+        "person": {"id": person.id, "name": person.name},
+        "acting_for": None,
+        "change": {"id": change["id"], "number": change["number"], "title": change["title"]},
+        "stage": {"code": stage, "name": STAGE_NAMES.get(stage, "办理")},
+        "contact": contact_of(connection, change["coordinator_id"]),
+        "can_reassign": False,
+    }
+    return {
+        "key": code_id,
+        "person_id": person.id,
+        "change_id": change["id"],
+        "kind": "code",
+        "payload": payload,
+        "link_id": code_id,
+        "unheard": True,
+    }
 
 
 def _check_room(connection: Connection, person_id: str, now: datetime) -> None:

@@ -23,6 +23,8 @@ from models.domain.errors import BadInput, Unusable
 
 Result = TypeVar("Result")
 _RETRY_SQLSTATES = {"40001", "40P01", "55P03"}
+#: A server that takes a connection and says nothing for so long (seconds) is away; without a limit it is waited for for ever.
+CONNECT_SECONDS = 10
 #: A connection used within this time is taken to be alive.
 IDLE_SECONDS = 1.0
 NO_ROOM = "磁盘空间不足，未作任何改动，请检查权限和空间。"
@@ -45,7 +47,8 @@ class Database:
         else:
             # All questions are short ones of a few shapes: compiling them costs more than asking, and so does planning anew.
             options = {"pool_size": 10, "max_overflow": 30}
-            options |= {"connect_args": {"options": "-c jit=off -c plan_cache_mode=force_generic_plan"}}
+            said = {"options": "-c jit=off -c plan_cache_mode=force_generic_plan", "connect_timeout": CONNECT_SECONDS}
+            options |= {"connect_args": said}
         if not self.memory:
             # What one transaction has read into a connection's memory, and prepared there, serves the next.
             options |= {"pool_use_lifo": True}

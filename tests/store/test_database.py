@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta, timezone
@@ -298,3 +300,14 @@ def test_a_connection_that_lay_idle_is_asked_before_it_is_used(
     with database.reader() as connection:
         assert connection.exec_driver_sql("select pg_backend_pid()").scalar() != pid
     database.close()
+
+
+def test_a_server_that_keeps_silent_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database_module, "CONNECT_SECONDS", 2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections and never says a word
+        database = Database(f"postgresql+psycopg://nobody@127.0.0.1:{silent.getsockname()[1]}/office")
+        began = time.monotonic()
+        with pytest.raises(OperationalError), database.reader():
+            pass
+        assert time.monotonic() - began < 10
+        database.close()
