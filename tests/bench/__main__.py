@@ -177,7 +177,8 @@ def measured(act: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     load, began = os.getloadavg()[0], time.monotonic()
     at = datetime.now(UTC).isoformat(timespec="minutes")
     found = act()
-    return {**found, "measured": {"at": at, "load before": round(load, 1), "took, s": round(time.monotonic() - began)}}
+    took = round(time.monotonic() - began)
+    return {**found, "measured": {"at": at, "load before": round(load, 1), "took, s": took, "on": _processor()}}
 
 
 def run_part(name: str, store: str, sizes: Sizes) -> dict[str, Any] | None:

@@ -184,7 +184,7 @@ HEAD = """# Measurements
 Made by `make bench`; everything on one machine, driver and mail server in processes of their own, shipped defaults.
 Measured is what a person feels: from the last byte of his decision to the last byte of the next person's mail.
 
-- machine: {cores} cores ({processor}), {memory} GB, {system}, Python {python}
+- machine of the newest part: {cores} cores ({processor}), {memory} GB, {system}, Python {python}; each part names its own
 - again: `make bench` (all, about an hour), or a part: `make bench PART=large`, `make bench PART="rounds waiting"`;
   parts are `latency` `burst` `large` `rounds` `waiting` `peers`, each at most ten minutes a store;
   `KEEP=1` keeps the figures here. `python -m tests.bench --small` shows in some minutes that all of it runs.
