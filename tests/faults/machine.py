@@ -293,6 +293,7 @@ class OfficeMachine(RuleBasedStateMachine):
                 base=None if row["item_id"] is None else self.plain.standing.setdefault(row["item_id"], 1),
                 outcomes=tuple(row["outcomes"].split("+")),
                 department=row["department_id"],
+                preset="no_adjustment" if row["road"] == "none" else "confirm",
             )
 
     def open_seats(self) -> list[tuple[Change, Sheet | None, Step, str, str]]:
@@ -348,7 +349,11 @@ class OfficeMachine(RuleBasedStateMachine):
             return False
         self.sent.append(Sent(page.person, page.change, body, decided.answer))
         change, step = self.plain.changes[page.change], page.step
-        said = {i: (lines.get(i) or {}).get("verdict") or verdict for i in self.shown_lines(page)}
+        as_shown = step.stage == "scope" and verdict == "confirm"
+        said = {
+            i: (lines.get(i) or {}).get("verdict") or (change.lines[i].preset if as_shown else verdict)
+            for i in self.shown_lines(page)
+        }
         if step.stage == "draft":
             for line_id, word in said.items():
                 if verdict != "save" or lines.get(line_id):

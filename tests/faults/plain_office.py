@@ -89,6 +89,8 @@ class Line:
     base: int | None
     outcomes: tuple[str, ...]
     department: str | None
+    #: What a scope that is confirmed as shown says of it: what cites the new text already is not to be adjusted.
+    preset: str = "confirm"
     state: str = "proposed"
     declined: bool = False
     wrote: set[str] = field(default_factory=set)
