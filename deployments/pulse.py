@@ -10,6 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Container, Sequence
+from datetime import UTC, datetime
 
 from deployments.client import PrefectClient, RunState
 from models import clock
@@ -29,7 +30,7 @@ A_TICK = 2
 ASKED_A_BEAT = 20
 #: A run that is PENDING or RUNNING this long though its change has work is carried by nobody.
 SILENT_SECONDS = 12.0
-#: So long where the engine of its last leg is dead, or is this one and knows no such leg.
+#: So long where whoever was at it is dead, or is this engine and knows no such leg.
 DEAD_SECONDS = 1.5
 #: So often, and so many changes at a time, their runs are compared: what is pressed in Prefect's pages is seen.
 ROUND_SECONDS, A_ROUND = 20.0, 100
@@ -50,6 +51,8 @@ class Pulse:
         self.office, self.db, self.hot = office, office.db, office.hot
         self.client, self.poll, self.deploy = client, poll, deploy
         self._place = ""
+        #: By the clock of the machine, as Prefect's server has it.
+        self._began = datetime.now(UTC)
         self._tries = _Pauses(LONGEST_TRY)
         #: The same for new attempts: a flow that fails at once must not make hundreds of runs.
         self._attempts = _Pauses(LONGEST_PAUSE)
@@ -103,7 +106,7 @@ class Pulse:
             return self._start(engine.wake_for(self.db, change_id=wake.change_id), attempt)
         if state.type == "PAUSED":
             return self.client.reschedule(wake.flow_run_id)
-        if state.type in {"RUNNING", "PENDING"} and (orphan or self._silent(wake, state.type)):
+        if state.type in {"RUNNING", "PENDING"} and (orphan or self._silent(wake, state)):
             _log.warning("变更 %s 的运行无人承办，重新排队。", wake.change_id)
             self._running.pop(wake.change_id, None)
             return self.client.reschedule(wake.flow_run_id)
@@ -153,22 +156,32 @@ class Pulse:
             return "原运行已不在"
         if state.final:
             return f"原运行已结束（{state.name}）"
-        if state.type not in {"CANCELLING", "SCHEDULED"} or not (orphan or self._silent(wake, state.type)):
+        if state.type not in {"CANCELLING", "SCHEDULED"} or not (orphan or self._silent(wake, state)):
             return ""
         if state.type == "SCHEDULED" and not self.client.deployment_is_gone(state):
             return ""
         self.client.cancel(str(wake.flow_run_id), "本次运行不会再有结果；案件仍在办理，另开一次运行。")
         return "原运行在取消中无人收尾" if state.type == "CANCELLING" else "原运行所属的部署已被删除"
 
-    def _silent(self, wake: Wake, state: str) -> bool:
+    def _silent(self, wake: Wake, state: RunState) -> bool:
         """Whether this run was seen in this state, with work waiting, for longer than any pass takes."""
-        limit = SILENT_SECONDS if state == "PENDING" or self._carried(wake) else DEAD_SECONDS
+        limit = DEAD_SECONDS if self._left_behind(wake, state) else SILENT_SECONDS
         known = self._running.get(wake.change_id)
-        mark = f"{wake.flow_run_id}:{state}:{wake.attempt}"
+        mark = f"{wake.flow_run_id}:{state.type}:{wake.attempt}"
         if known is None or known[0] != mark:
             self._running[wake.change_id] = (mark, time.monotonic())
             return False
         return time.monotonic() - known[1] > limit
+
+    def _left_behind(self, wake: Wake, state: RunState) -> bool:
+        """Whether whoever was at a run is dead. One that is PENDING was taken up by some worker, and no leg of it says
+        by whose: by a dead one where this engine is the only one and began later."""
+        if state.type != "PENDING":
+            return not self._carried(wake)
+        since = state.since
+        if since is None or since >= self._began:
+            return False
+        return engine.is_alone(self.db, engine_id=self.office.engine_id, now=clock.now())
 
     def _carried(self, wake: Wake) -> bool:
         """Whether the engine of the last leg may still be at it."""

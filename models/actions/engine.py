@@ -105,10 +105,20 @@ def take_over_notices(db: Database, *, engine_id: str, now: datetime) -> int:
     """
 
     def verb(connection: Connection) -> int:
-        others = select(ENGINE.c.id).where(_seen_lately(now), ENGINE.c.id != engine_id).limit(1)
-        return 0 if connection.execute(others).first() is not None else end_leases(connection, now=now)
+        return end_leases(connection, now=now) if _alone(connection, engine_id, now) else 0
 
     return db.write(verb)
+
+
+def is_alone(db: Database, *, engine_id: str, now: datetime) -> bool:
+    """Whether no other engine was seen lately."""
+    with db.reader() as connection:
+        return _alone(connection, engine_id, now)
+
+
+def _alone(connection: Connection, engine_id: str, now: datetime) -> bool:
+    others = select(ENGINE.c.id).where(_seen_lately(now), ENGINE.c.id != engine_id).limit(1)
+    return connection.execute(others).first() is None
 
 
 def _seen_lately(now: datetime) -> ColumnElement[bool]:

@@ -122,7 +122,7 @@ def read_law(text: str, file_name: str) -> LawText:
     if edition_on is None:
         raise BadInput(
             "law_without_date",
-            f"《{title}》没有写明文本日期，未导入。请在文件名中写明日期，例如 {title}(2024-01-31).md。",
+            f"《{title}》没有写明文本日期，未导入。请在文件名（JSONL 为该条记录的 version_date）中写明日期，例如 {title}(2024-01-31).md。",
             title=title,
         )
     published = [day for day, words in events if _PUBLISHED.search(words) and day <= edition_on]

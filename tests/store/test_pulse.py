@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -185,6 +185,27 @@ def test_a_run_cancelled_while_nobody_decides_is_replaced_and_the_log_says_why(r
     room.seconds += FIRST_PAUSE
     assert room.pulse.look_round() == 1
     assert wake_for(room.db, change_id=room.change).attempt == 3
+
+
+@pytest.mark.parametrize(
+    ("seconds", "others", "waked"),
+    [
+        pytest.param(-1, 0, True, id="by a dead engine"),
+        pytest.param(1, 0, False, id="perhaps by this one"),
+        pytest.param(-1, 1, False, id="perhaps by the other one"),
+    ],
+)
+def test_a_run_that_was_taken_up_and_not_begun_is_waked_soon_where_that_was_a_dead_engine(
+    room: Room, seconds: int, others: int, waked: bool
+) -> None:
+    room.runs("PENDING", leg_no=1, parked_leg=1, leg_engine="dead")
+    for name in ["mine", "another"][: 1 + others]:
+        engine_seen(room.db, engine_id=name, pid=1, host="h", now=clock.now())
+    room.prefect.runs["run-1"] = RunState("PENDING", "Pending", datetime.now(UTC) + timedelta(seconds=seconds))
+    room.beats(FIRST_PAUSE + DEAD_SECONDS + 1)
+    assert ("reschedule run-1" in room.prefect.calls) == waked
+    room.beats(2 * SILENT_SECONDS)
+    assert "reschedule run-1" in room.prefect.calls
 
 
 def test_a_run_whose_cancelling_nobody_ends_is_ended_and_replaced(room: Room) -> None:
