@@ -220,13 +220,21 @@ def _kill(process: subprocess.Popen[bytes], names: list[str]) -> list[str]:
     return killed
 
 
-def _recover(settings: dict[str, str], tables: sqlite3.Connection, moment: datetime) -> tuple[float, str]:
-    """Seconds from the kill until everything from before it is settled; and what it waited for last."""
+def _recover(
+    settings: dict[str, str], process: subprocess.Popen[bytes], tables: sqlite3.Connection, moment: datetime
+) -> tuple[float, str]:
+    """Seconds from the kill until everything from before it is settled; and what it waited for last.
+
+    An engine is taken for alive for some seconds after its death: every part must be there as a process too.
+    """
     text, began = moment.strftime("%Y-%m-%d %H:%M:%S.%f"), time.monotonic()
     why = last = "healthz"
     while True:
         spent = time.monotonic() - began
-        why = _behind(tables, text) if ready(settings) else "healthz"
+        if missing := WEIGHTS.keys() - parts(process).keys():
+            why = f"start of {'+'.join(sorted(missing))}"
+        else:
+            why = _behind(tables, text) if ready(settings) else "healthz"
         if not why:
             return spent, last
         last = why
@@ -257,7 +265,7 @@ def trial(*, kills: int, changes: int, seed: int, items: int, say: Any = print) 
                     names.append(chosen.choice([name for name in WEIGHTS if name not in names]))
                 moment = datetime.now(UTC)
                 killed = _kill(process, names)
-                spent, waited = _recover(settings, tables, moment)
+                spent, waited = _recover(settings, process, tables, moment)
                 tally.recoveries.append(
                     {
                         "parts": "+".join(killed),
@@ -279,7 +287,7 @@ def trial(*, kills: int, changes: int, seed: int, items: int, say: Any = print) 
                 if len(office.closed) == len(tally.started):
                     break
                 time.sleep(0.5)
-            _recover(settings, tables, datetime.now(UTC) + timedelta(hours=1))
+            _recover(settings, process, tables, datetime.now(UTC) + timedelta(hours=1))
         finally:
             alive_to_the_end = people.is_alive()
             office.ended.set()
