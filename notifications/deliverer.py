@@ -20,7 +20,8 @@ from notifications.render import render
 
 log = logging.getLogger("shixiang.deliverer")
 
-PAUSES = tuple(timedelta(seconds=seconds) for seconds in (5, 30, 120, 600, 1800, 3600))
+#: After the first try, the second, …: a server that died twice with a mail in hand has it within half a minute.
+PAUSES = tuple(timedelta(seconds=seconds) for seconds in (5, 15, 60, 600, 1800, 3600))
 LAST_TRY = timedelta(hours=48)
 MOST_TRIES = 60
 #: Longer than a mail takes whose server hangs: whoever is still sending after this is taken for dead.

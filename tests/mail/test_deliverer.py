@@ -150,6 +150,17 @@ def test_a_server_that_is_away_is_tried_again_later() -> None:
     assert (kind, at) == ("retry", NOW + timedelta(seconds=5))
 
 
+def test_a_server_that_dies_twice_with_a_mail_in_hand_gets_it_within_half_a_minute() -> None:
+    waits = timedelta(0)
+    for tries in (1, 2):
+        box = Box([claimed(tries=tries)])
+        deliver(box, Answer(Outcome("temporary", "connection lost", doubtful=True, away=True)))
+        kind, _, at = box.said[0]
+        assert kind == "retry" and at is not None
+        waits += at - NOW
+    assert waits < timedelta(seconds=25)
+
+
 def test_after_two_days_a_notice_is_undeliverable() -> None:
     box = Box([claimed(created_at=NOW - LAST_TRY - timedelta(minutes=1), tries=9)])
     deliver(box, Answer(Outcome("temporary", "451 later")))
