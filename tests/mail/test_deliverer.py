@@ -156,7 +156,7 @@ def test_a_server_that_dies_twice_with_a_mail_in_hand_gets_it_within_half_a_minu
         box = Box([claimed(tries=tries)])
         deliver(box, Answer(Outcome("temporary", "connection lost", doubtful=True, away=True)))
         kind, _, at = box.said[0]
-        assert kind == "retry" and at is not None
+        assert kind == "doubtful" and at is not None
         waits += at - NOW
     assert waits < timedelta(seconds=25)
 
