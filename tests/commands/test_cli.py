@@ -548,7 +548,7 @@ def test_a_restore_says_which_tokens_stay_revoked_or_are_valid_again(loaded: Pat
     archive = answer(loaded, "backup", "b.tar.gz")["path"]
     answer(loaded, "token", "revoke", made[0]["id"])
     done = answer(loaded, "restore", archive, "--replace")
-    assert (done["tokens"], done["revoked"]) == (1, {"tokens": [made[0]["id"]], "links": 0})
+    assert (done["tokens"], done["revoked"]) == (1, {"tokens": [made[0]["id"]], "links": 0, "people": []})
     again = shixiang(loaded, "restore", archive, "--replace").stdout
     assert "备份之后停用的人员 0 名、接口凭证 1 个、链接 0 个保持停用；有效的凭证 1 个" in again
     fresh = shixiang(loaded.parent / "fresh", "restore", archive).stdout
