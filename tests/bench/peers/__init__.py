@@ -48,7 +48,8 @@ def program(python: Path | str, name: str, *arguments: str) -> dict[str, Any]:
     command = [str(python), str(HERE / "programs" / name), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=LONGEST)
     if done.returncode:
-        return {"name": name, "failed": done.stderr.strip()[-500:]}
+        # Its last line says what; the rest names places on this machine.
+        return {"name": name, "failed": (done.stderr.strip().splitlines() or ["no word"])[-1][-300:]}
     found: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
     return found
 
