@@ -16,7 +16,6 @@ from sqlalchemy import (
     delete,
     func,
     insert,
-    literal,
     or_,
     select,
     union,
@@ -39,12 +38,11 @@ from models.store.change import (
 )
 from models.store.database import Database
 from models.store.outbox import end_leases
-from models.store.sql import among
+from models.store.sql import among, written
 
 #: Work not taken up after this many seconds is woken by the pulse.
 PATIENCE = timedelta(seconds=5)
-#: Written into the statement: an index over the open changes alone is not taken for a parameter.
-_OPEN = CHANGE.c.state == literal("open", literal_execute=True)
+_OPEN = CHANGE.c.state == written("open")
 #: The fact that tells when watch was last done.
 WATCHED = "watched_at"
 #: The fact that tells when the last backup was made.
@@ -206,7 +204,7 @@ def orphans(db: Database, *, now: datetime, engine_id: str, carried: Callable[[s
         query = select(CHANGE).where(
             and_(
                 _OPEN,
-                CHANGE.c.leg_no > literal(0, literal_execute=True),
+                CHANGE.c.leg_no > written(0),
                 # A new leg clears the mark of the one that parked: it is either empty or the newest leg's.
                 CHANGE.c.parked_leg.is_(None),
                 or_(CHANGE.c.leg_engine.is_(None), CHANGE.c.leg_engine == engine_id, CHANGE.c.leg_engine.not_in(alive)),

@@ -18,7 +18,6 @@ from sqlalchemy import (
     case,
     func,
     insert,
-    literal,
     not_,
     or_,
     select,
@@ -29,7 +28,7 @@ from models.domain.content import ItemContent, content_hash
 from models.domain.impact import CitedBasis
 from models.domain.law_text import canonical_title, titles_named
 from models.store.sealing import Insert
-from models.store.sql import among, insert_all, table
+from models.store.sql import among, insert_all, table, written
 from models.tables import (
     Basis,
     Code,
@@ -54,8 +53,7 @@ LINE = table(PublicationLine)
 #: How many ids one `in` takes: SQLite allows 32,766 variables, short statements are parsed faster.
 CHUNK = 20_000
 STANDING: ColumnElement[bool] = and_(VERSION.c.valid_to.is_(None), VERSION.c.superseded_at.is_(None))
-#: Written into the statement: PostgreSQL, not knowing what a state is compared with, expects one version and no more.
-_NOT_CANCELLED: ColumnElement[bool] = VERSION.c.state != literal("cancelled", literal_execute=True)
+_NOT_CANCELLED: ColumnElement[bool] = VERSION.c.state != written("cancelled")
 #: The derived lists of this release: name to the item type they hold.
 LISTS: dict[str, str] = {"行政许可事项清单": "01"}
 _KIND_ORDER = case((ITEM.c.kind == "item", 0), (ITEM.c.kind == "implementation", 1), else_=2)

@@ -19,6 +19,7 @@ from sqlalchemy import (
     Update,
     bindparam,
     insert,
+    literal,
     update,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -105,6 +106,13 @@ def insert_all(connection: Connection, target: Table, values: Sequence[Mapping[s
 def among(column: ColumnElement[Any], values: Sequence[str]) -> ColumnElement[bool]:
     """`column in (…)` with one parameter for any number of texts: one statement, cached, however long the list."""
     return _in(column, bindparam(None, list(values), type_=_Texts(), unique=True))
+
+
+def written(value: str | int) -> ColumnElement[Any]:
+    """A value that stands in the statement itself: a partial index is not taken for a parameter, and PostgreSQL, which plans
+    for any value, expects of `state <> $1` next to nothing. Only for words of the code, never for what somebody sent.
+    """
+    return literal(value, literal_execute=True)
 
 
 def among_named(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, case, exists, func, literal, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, case, exists, func, or_, select
 
 from models.store.catalogue import STANDING, VERSION
 from models.store.change import (
@@ -25,7 +25,7 @@ from models.store.change import (
     rows,
 )
 from models.store.shapes import Files, people_of
-from models.store.sql import among, table
+from models.store.sql import among, table, written
 from models.tables import (
     Basis,
     Contact,
@@ -118,9 +118,8 @@ class Wanted:
     days: tuple[date, date] | None = None
 
 
-#: Written into the statement as the index over open steps has it: it is not taken for a parameter.
-_STEP_OPEN = STEP.c.state == literal("open", literal_execute=True)
-_ASKED_NOW = ASSIGNMENT.c.state == literal("open", literal_execute=True)
+_STEP_OPEN = STEP.c.state == written("open")
+_ASKED_NOW = ASSIGNMENT.c.state == written("open")
 
 
 def _open_steps(*conditions: ColumnElement[bool]) -> ColumnElement[bool]:
@@ -198,9 +197,8 @@ def board_counts(connection: Connection, person_id: str, *, today: date, week: t
         .group_by(STEP.c.change_id)
         .subquery()
     )
-    counts = rows(connection, select(*(func.coalesce(func.sum(of_change.c[name]), 0).label(name) for name in wishes)))[
-        0
-    ]
+    summed = select(*(func.sum(of_change.c[name]).label(name) for name in wishes))
+    counts = rows(connection, summed)[0]  # each None where no step is open
     asked = select(func.count(ASSIGNMENT.c.change_id.distinct())).where(ASSIGNMENT.c.person_id == person_id, _ASKED_NOW)
     is_open = select(func.count()).select_from(CHANGE).where(CHANGE.c.state == "open")
     found = {**counts, "me": connection.execute(asked).scalar(), "all": connection.execute(is_open).scalar()}
@@ -433,7 +431,7 @@ def undelivered(connection: Connection) -> list[Row]:
         )
         .join(PERSON, PERSON.c.id == NOTICE.c.person_id)
         .outerjoin(CHANGE, CHANGE.c.id == NOTICE.c.change_id)
-        .where(NOTICE.c.state == literal("undeliverable", literal_execute=True))
+        .where(NOTICE.c.state == written("undeliverable"))
         .order_by(NOTICE.c.created_at.desc())
         .limit(200)
     )
