@@ -117,12 +117,13 @@ class Engine:
 
     def run(self) -> None:
         """Run until SIGTERM or SIGINT."""
-        from deployments.prefect_private import switch_observer_off, unfit
+        from deployments.prefect_private import shorten_waits, switch_observer_off, unfit
         from deployments.pulse import ROUND_SECONDS, Pulse
         from tasks.hot import HotRegistry
         from tasks.wiring import Office, open_office
 
         switch_observer_off()
+        shorten_waits()
         self._lean = not (why := unfit())
         if why:
             _log.warning("Prefect 与锁定的不同（%s），按普通方式运行，每次唤醒约慢 0.1 秒。", why)

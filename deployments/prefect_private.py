@@ -7,6 +7,9 @@ The lean way: Prefect's own way from a scheduled run to its first line asks the 
 needs (deployment twice, flow, labels, a second state, the process id), and makes a client for each run. A lean worker
 claims the run by its PENDING state alone and keeps one client a thread.
 
+The waits: Prefect's clients wait 2, 4, 8, 16, 32 s between their tries. A leg that was being suspended when the server died
+said so 18 s later, though the server was back after eleven, and what came for its change meanwhile waited as long.
+
 `unfit` looks at all of it when the engine starts. What does not fit is not used: legs then run the plain way, slower.
 """
 
@@ -19,6 +22,7 @@ from collections.abc import Callable
 from typing import Any
 
 import prefect
+import prefect.client.base
 import prefect.flow_engine
 from prefect.client.schemas.objects import FlowRun
 from prefect.context import SyncClientContext
@@ -28,6 +32,10 @@ from prefect.workers.base import BaseWorker
 #: The version all of this was proved with.
 PROVED = "3.8.8"
 NAME = "observe_flow_run_suspension"
+#: How long its clients wait between two tries, and how often they try.
+WAIT, TRIES = "clamped_poisson_interval", "PREFECT_CLIENT_MAX_RETRIES"
+#: No wait is longer than this (seconds, give or take a third), and no call gives up before Prefect's would: after a minute.
+LONGEST_WAIT, MOST_TRIES = 1.0, 60
 #: The methods of Prefect's worker that the lean way overrides or calls, with their parameters.
 METHODS = {"_submit_run": ["self", "flow_run"], "_propose_pending_state": ["self", "flow_run"]}
 #: What it reads of the worker, as its constructor makes them.
@@ -46,6 +54,22 @@ def switch_observer_off() -> bool:
     if not hasattr(prefect.flow_engine, NAME):
         return False
     setattr(prefect.flow_engine, NAME, _nobody_watches)
+    return True
+
+
+class _MostTries:
+    def value(self) -> int:
+        return MOST_TRIES
+
+
+def shorten_waits() -> bool:
+    """Whether clients could be made to try again each second, for a minute; otherwise a restart of the server is noticed later."""
+    clients = prefect.client.base
+    if not (hasattr(clients, WAIT) and hasattr(clients, TRIES)):
+        return False
+    wait: Callable[[float, float], float] = getattr(clients, WAIT)
+    setattr(clients, WAIT, lambda seconds, spread: wait(min(seconds, LONGEST_WAIT), spread))
+    setattr(clients, TRIES, _MostTries())
     return True
 
 

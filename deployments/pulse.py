@@ -110,6 +110,9 @@ class Pulse:
             _log.warning("变更 %s 的运行无人承办，重新排队。", wake.change_id)
             self._running.pop(wake.change_id, None)
             return self.client.reschedule(wake.flow_run_id)
+        if state.type == "RUNNING":
+            # Its leg is at work, or is being suspended: a moment later it can be woken.
+            self._tries.soon(wake.change_id)
         return False
 
     def compare(self, change_ids: Sequence[str]) -> int:
@@ -214,6 +217,11 @@ class _Pauses:
                 pause = FIRST_PAUSE
             self._until[change_id] = (now + pause, min(pause * 2, self.longest))
         return False
+
+    def soon(self, change_id: str) -> None:
+        """Begin anew with the shortest pause."""
+        with self._lock:
+            self._until[change_id] = (time.monotonic() + FIRST_PAUSE, FIRST_PAUSE)
 
     def forget(self, change_id: str) -> None:
         """That was no try."""

@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import aiosqlite
+import httpx
 import prefect
 import prefect._flow_run_suspension as suspension
 import prefect.flow_engine
 import pytest
+from prefect.client import base
 from prefect.workers.base import BaseWorker
 from sqlalchemy import text
 
@@ -57,6 +59,31 @@ def test_a_method_that_changed_is_found_and_named(name: str, monkeypatch: pytest
     assert prefect_private.unfit() == f"BaseWorker.{name}"
     monkeypatch.delattr(BaseWorker, name)
     assert prefect_private.unfit() == f"BaseWorker.{name}"
+
+
+@pytest.mark.parametrize(("short", "longest"), [(False, 25.0), (True, 1.5)])
+def test_a_call_into_a_server_that_starts_anew_is_tried_again_each_second(
+    short: bool, longest: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in (prefect_private.WAIT, prefect_private.TRIES):
+        monkeypatch.setattr(base, name, getattr(base, name))
+    waits: list[float] = []
+    monkeypatch.setattr("prefect.client.base.time.sleep", waits.append)
+    if short:
+        assert prefect_private.shorten_waits()
+
+    def away_for_twenty_seconds(request: httpx.Request) -> httpx.Response:
+        if waits and sum(waits) < 20:
+            raise httpx.ConnectError("connection refused", request=request)
+        return httpx.Response(200 if waits else 503, json={})
+
+    transport = httpx.MockTransport(away_for_twenty_seconds)
+    client = base.PrefectHttpxSyncClient(base_url="http://server", transport=transport, enable_csrf_support=False)
+    monkeypatch.setattr(client, "_has_connected", True)
+    assert client.get("/").status_code == 200
+    late = sum(waits) - 20
+    assert 0 <= late <= longest
+    assert (max(waits) <= 1.5) == short, "no longer needed" if not short else ""
 
 
 def test_another_version_and_a_field_that_is_gone_are_found_and_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -175,6 +175,15 @@ def test_a_leg_that_is_alive_in_this_engine_is_left_alone_for_a_while(room: Room
     assert "reschedule run-1" not in room.prefect.calls
 
 
+def test_a_leg_that_takes_long_to_be_suspended_is_woken_soon_after(room: Room) -> None:
+    room.runs("RUNNING", leg_no=1, parked_leg=1, leg_engine="mine")
+    room.office.legs[room.change] = 1
+    room.beats(SILENT_SECONDS - 1)
+    room.prefect.runs["run-1"] = RunState("PAUSED", "Suspended")
+    room.beats(FIRST_PAUSE + 0.5)
+    assert "reschedule run-1" in room.prefect.calls
+
+
 def test_a_run_cancelled_while_nobody_decides_is_replaced_and_the_log_says_why(room: Room) -> None:
     room.runs("PAUSED", "Suspended", consumed_seq=CHANGE.c.work_seq)
     assert room.pulse.look_round() == 0
