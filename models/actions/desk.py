@@ -14,7 +14,7 @@ from functools import cache
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from sqlalchemy import Connection, Select, and_, bindparam, func, or_, select
+from sqlalchemy import Connection, Select, and_, bindparam, exists, func, or_, select
 from sqlalchemy.exc import IntegrityError
 
 from models.actions.notices import at_text, contact_of
@@ -125,7 +125,7 @@ def desk(db: Database, *, person_id: str, change_id: str, now: datetime, office_
         person = office.person(connection, person_id)
         shared = office.shares_address(connection, person_id)
         lies_open = rows(connection, _lies_open(), change_id=change["id"], person_id=person_id)
-        found = [_assignment(connection, change, row, now) for row in lies_open]
+        found = [_assignment(connection, change, row, now) for row in lies_open if not _settled(connection, row)]
         for one in found:
             one["proof"] = asked_proof(one["stage"], one["proof"], office_proof, shared=shared)
         return {
@@ -148,8 +148,9 @@ def desk(db: Database, *, person_id: str, change_id: str, now: datetime, office_
 
 @cache
 def _lies_open() -> Select[Any]:
+    said = exists().where(DECISION.c.step_id == STEP.c.id, DECISION.c.undone_at.is_(None)).label("said")
     return (
-        select(ASSIGNMENT, STEP.c.stage, STEP.c.round, STEP.c.due_on, STEP.c.provisional, STEP.c.sheet_id)
+        select(ASSIGNMENT, STEP.c.stage, STEP.c.round, STEP.c.due_on, STEP.c.provisional, STEP.c.sheet_id, said)
         .join(STEP, STEP.c.id == ASSIGNMENT.c.step_id)
         .where(
             and_(
@@ -161,6 +162,11 @@ def _lies_open() -> Select[Any]:
         )
         .order_by(STEP.c.due_on, ASSIGNMENT.c.opened_at)
     )
+
+
+def _settled(connection: Connection, row: Row) -> bool:
+    """Whether a colleague has decided for all, though no leg has taken it up: nobody should work on it in vain meanwhile."""
+    return bool(row["said"]) and _one_is_enough(connection, row["stage"], _sheet_of(connection, row))
 
 
 def _person_json(connection: Connection, person_id: str | None) -> dict[str, str] | None:
@@ -175,7 +181,7 @@ def _assignment(connection: Connection, change: Row, row: Row, now: datetime) ->
     returned = proposals_before_round(connection, [a["id"] for a in members], row["round"]) if row["round"] > 1 else {}
     bases = versions_by_id(connection, [a["base_version_id"] for a in members if a["base_version_id"]])
     remarks = _remarks(connection, change["id"], [a["id"] for a in members])
-    sheet = rows(connection, _sheet(), id=row["sheet_id"])[0] if row["sheet_id"] else None
+    sheet = _sheet_of(connection, row)
     verdicts = verdicts_of(row["stage"], drafted=is_drafted(connection, sheet))
     return {
         "id": row["id"],
@@ -461,6 +467,11 @@ def _sheet() -> Select[Any]:
     return select(SHEET).where(SHEET.c.id == bindparam("id"))
 
 
+def _sheet_of(connection: Connection, assignment: Row) -> Row | None:
+    """None for the scope, which belongs to the change itself."""
+    return rows(connection, _sheet(), id=assignment["sheet_id"])[0] if assignment["sheet_id"] else None
+
+
 @cache
 def _standing_decisions() -> Select[Any]:
     where = and_(DECISION.c.step_id == bindparam("step_id"), DECISION.c.undone_at.is_(None))
@@ -555,7 +566,7 @@ class _Hand:
                 reason="reassigned",
                 **self._whom(None, assignment["closed_at"]),
             )
-        if standing and (assignment["state"] != "open" or self._one_is_enough(step)):
+        if standing and (assignment["state"] != "open" or _one_is_enough(self.connection, step["stage"], self.sheet)):
             self._already(standing[0])
         if assignment["state"] != "open" or step["state"] != "open":
             raise Conflict(
@@ -598,10 +609,6 @@ class _Hand:
             reason="change_withdrawn" if withdrawn else "change_closed",
             **self._whom(None, self.case.row["closed_at"]),
         )
-
-    def _one_is_enough(self, step: Row) -> bool:
-        rule = _stage_rule(self.connection, step["stage"], self.sheet)
-        return rule is None or rule.rule == "any"
 
     def _check_taken_out(self, step: Row, said: DecisionIn, left: set[str]) -> None:
         """What the coordinator took out meanwhile is decided by nobody; the person is told before anything is recorded."""
@@ -807,6 +814,11 @@ class _Hand:
 def _stage_rule(connection: Connection, stage: str, sheet: Row | None) -> StageRule | None:
     """A stage in a sheet's procedure; None for the scope, which no procedure holds."""
     return None if sheet is None else procedure_of(connection, sheet).rule(stage)
+
+
+def _one_is_enough(connection: Connection, stage: str, sheet: Row | None) -> bool:
+    rule = _stage_rule(connection, stage, sheet)
+    return rule is None or rule.rule == "any"
 
 
 def _own_proof(connection: Connection, stage: str, sheet: Row | None) -> str | None:

@@ -297,11 +297,12 @@ class OfficeMachine(RuleBasedStateMachine):
             )
 
     def open_seats(self) -> list[tuple[Change, Sheet | None, Step, str, str]]:
-        """Everything that waits for somebody who is here, over all changes."""
+        """Everything that waits for somebody who is here and that nobody settled, over all changes."""
         return [
             (change, sheet, step, seat, person)
             for change in self.plain.changes.values()
             for sheet, step in change.steps()
+            if not (step.rule == "any" and step.said)
             for seat, person in sorted(step.open)
             if self.plain.people.here(person)
         ]
@@ -312,7 +313,13 @@ class OfficeMachine(RuleBasedStateMachine):
         with self.db.reader() as connection:
             query = select(ASSIGNMENT.c.id, ASSIGNMENT.c.seat).where(ASSIGNMENT.c.id.in_([a["id"] for a in seen]))
             seats = {str(row.id): str(row.seat) for row in connection.execute(query)}
-        expected = Counter((s.stage, w) for _, s in change.steps() for w, who in s.open if who == person)
+        expected = Counter(
+            (s.stage, w)
+            for _, s in change.steps()
+            if not (s.rule == "any" and s.said)
+            for w, who in s.open
+            if who == person
+        )
         assert Counter((a["stage"], _seat(a["stage"], seats[a["id"]])) for a in seen) == expected
         shown = next(
             a

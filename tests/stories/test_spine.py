@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from models.actions.desk import decide
+from models.actions.desk import decide, desk
 from models.actions.legs import TERMINAL, begin_leg, park, run_pass
 from models.actions.signing import is_coordinator
 from models.actions.starting import preview, register
@@ -247,9 +247,21 @@ def test_one_of_two_legality_reviewers_is_enough_and_the_other_is_told(db: Datab
     story.start("agency_request", rename("990700188000", "便民早餐服务点认定"))
     story.says("p-wen", "submit")
     story.says("p-zhou", "pass", only="form")
+    (seen,) = story.open_for("p-ding")
     story.says("p-lu", "pass", wake=False)
+    assert story.open_for("p-ding") == [], "nobody works in vain, however long no leg takes it up"
+    shown = desk(db, person_id="p-ding", change_id=story.change_id, now=story.now)["decided"]
+    assert [(one["by"]["name"], one["verdict"]) for one in shown] == [("陆清", "pass")]
+    late = {"assignment": seen["id"], "revision": seen["revision"], "verdict": "return", "comment": "太晚"}
     with pytest.raises(Conflict) as refused:
-        story.says("p-ding", "return", comment="太晚")
+        decide(
+            db,
+            person_id="p-ding",
+            change_id=story.change_id,
+            body={"request_id": "q-late", "decisions": [late]},
+            via="link",
+            now=story.now,
+        )
     assert refused.value.code == "already_decided"
     story.wake()
     assert story.open_for("p-ding") == []
