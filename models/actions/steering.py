@@ -216,7 +216,7 @@ def reassign(
 
     A signed-in coordinator chooses freely. By a link, and by a superior of whoever is late, it goes only to somebody who
     may hold the seat; there `proof` is what he has shown. Raises `Forbidden` (not_your_seat, four_eyes),
-    `ProofNeeded proof_needed`, `Conflict superseded`, `BadInput comment_required`.
+    `ProofNeeded proof_needed`, `Conflict` (already_decided, superseded), `BadInput comment_required`.
     """
     _check_reason(reason)
 
@@ -233,7 +233,7 @@ def reassign(
         _check_proof(room, person_id, work, "reassign", via, proof, office_proof)
         if assignment_id is None and work.empty_seats and person_id in room.coordinators:
             leaving = []  # seats nobody holds are filled before others change hands
-        if not (leaving or work.empty_seats):
+        if work.settled or not (leaving or work.empty_seats):
             raise _too_late(work.asked)
         if any(row["person_id"] == taker.id for row in work.open):
             raise Conflict("superseded", f"{taker.name}已经是该环节的办理人。")
@@ -351,6 +351,8 @@ def urge(
             raise _too_late(work.asked, "催办")
         if not charge:
             raise Forbidden("not_your_seat", NOT_IN_CHARGE)
+        if work.settled:
+            raise _too_late(work.asked, "催办")
         _check_proof(room, person_id, work, "urge", via, proof, office_proof)
         earlier = last_urged(room.connection, room.case.id, [step_id]).get(step_id)
         if earlier is not None and shanghai_day(earlier["at"]) == room.today:

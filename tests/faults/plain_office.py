@@ -228,7 +228,7 @@ class PlainOffice:
 
     def reassign(self, change: Change, step: Step, to: str, seats: set[tuple[str, str]] | None) -> bool:
         """Give all of a step, or these of its open seats, to somebody; empty seats are filled first."""
-        if change.state != "open" or step.state != "open":
+        if change.state != "open" or step.state != "open" or (step.rule == "any" and step.said):
             return False
         wrote = set().union(*(change.lines[i].wrote for i in step.lines))
         if not self.people.here(to) or (step.stage not in {"draft", "scope"} and to in wrote):

@@ -8,24 +8,24 @@ from datetime import date, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, insert, select, text, update
+from sqlalchemy import Connection, insert, text, update
 
 from models.actions import legs
-from models.actions.desk import desk
 from models.actions.moving import move_sheet
-from models.actions.steering import reassign, retry, take_out
+from models.actions.steering import retry, take_out
 from models.actions.views import board, change_page
 from models.domain.errors import Conflict
 from models.domain.procedure import ProcedureVersion
 from models.reference.procedures import procedure_for
 from models.store import catalogue
-from models.store.change import ADJUSTMENT, PROPOSAL, STEP, adjustments, change_row, rows, sheets
+from models.store.change import PROPOSAL, adjustments, change_row, sheets
 from models.store.database import Database
 from models.store.sql import table
 from models.tables import Person, Post
 from tests.factories import LAW_CHANGE, Office, small_office
 from tests.stories.driver import START, Story
 from tests.stories.test_first_month import log
+from tests.stories.test_found import naming_story
 from tests.stories.test_spine import notices
 
 MARKET = "市市场监管局"
@@ -346,28 +346,18 @@ def test_a_procedure_that_names_a_missing_role_says_which_and_goes_on_once_someb
 def test_the_board_and_the_page_show_what_is_stuck_and_a_stuck_sheets_people_still_decide(
     db: Database, office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    story = Story(db)
-    story.start("law_change", LAW_CHANGE)
-    story.says("p-zhou", "confirm")
+    story = naming_story(db)
 
     def poisoned(room: Any, sheet: Any) -> Any:
-        if sheet["department_id"] == "d-market":
-            raise RuntimeError("poison")
-        return move_sheet(room, sheet)
+        raise RuntimeError("poison")
 
     with monkeypatch.context() as broken:
         broken.setattr(legs, "move_sheet", poisoned)
-        story.says("p-he", "submit")
+        story.says("p-bian", "pass")
     (row,) = board(db, person_id="p-zhou", now=story.now)["rows"]
     assert row["stuck"]
     (shown,) = change_page(db, change_id=story.change_id, now=story.now)["stuck"]
-    assert (shown["department_name"], shown["retry_at"]) == (MARKET, story.now + timedelta(minutes=1))
-    with db.reader() as connection:
-        step = next(s for s in rows(connection, select(STEP)) if s["sheet_id"] == shown["id"] and s["state"] == "open")
-    reassign(db, step_id=step["id"], to="p-jiang", by="p-zhou", reason="代管", now=story.now)
-    assert desk(db, person_id="p-jiang", change_id=story.change_id, now=story.now)["assignments"]
-    with db.writer() as connection:
-        connection.execute(update(ADJUSTMENT).values(uncertain=False))
-    story.later(minutes=1)
-    story.wake()
+    assert (shown["department_name"], shown["retry_at"]) == ("市商务局", story.now + timedelta(minutes=1))
+    story.says("p-naming", "pass")
+    assert [a["stage"] for a in story.open_for("p-zhou")] == ["approval"]
     assert set(marks(db, story).values()) == {None}

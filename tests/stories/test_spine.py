@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,12 @@ from models.actions.desk import decide, desk
 from models.actions.legs import TERMINAL, begin_leg, park, run_pass
 from models.actions.signing import is_coordinator
 from models.actions.starting import preview, register
-from models.actions.steering import take_out
+from models.actions.steering import reassign, take_out, urge
 from models.actions.views import change_show
 from models.domain.errors import BadInput, Conflict, Forbidden
 from models.domain.seals import line_hash
 from models.store import catalogue, quick
-from models.store.change import ADJUSTMENT, LOG, SHEET, STEP, adjustments, change_row, rows, sheets
+from models.store.change import ADJUSTMENT, ASSIGNMENT, LOG, SHEET, STEP, adjustments, change_row, rows, sheets
 from models.store.database import Database
 from models.store.outbox import NOTICE
 from models.store.sql import table
@@ -263,6 +264,12 @@ def test_one_of_two_legality_reviewers_is_enough_and_the_other_is_told(db: Datab
             now=story.now,
         )
     assert refused.value.code == "already_decided"
+    with db.reader() as connection:
+        step = connection.execute(select(ASSIGNMENT.c.step_id).where(ASSIGNMENT.c.id == seen["id"])).scalar_one()
+    for act in (partial(reassign, to="p-jiang"), urge):
+        with pytest.raises(Conflict) as late_too:
+            act(db, step_id=step, by="p-zhou", reason="催一下", now=story.now)
+        assert (late_too.value.code, "陆清已经办理" in late_too.value.message) == ("already_decided", True)
     story.wake()
     assert story.open_for("p-ding") == []
 
