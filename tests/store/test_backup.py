@@ -6,6 +6,7 @@ import fcntl
 import io
 import json
 import os
+import secrets
 import shutil
 import stat
 import tarfile
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, insert, make_url, select, text, update
+from sqlalchemy import create_engine, insert, make_url, select, update
 
 from deployments.backup import Made, Restored, backup, held, restore
 from deployments.ports import check_home
@@ -35,6 +36,7 @@ from models.store.sql import table
 from models.tables import Person, Session
 from notifications.deliverer import Claimed
 from notifications.links import check_token, load_secrets, make_token, read_token
+from tests.conftest import drop_databases
 from tests.factories import LAW, NEW, OLD, PEOPLE, small_office
 from tests.stories.driver import START, Story
 
@@ -46,25 +48,18 @@ Place = Callable[[str], Settings]
 @pytest.fixture(params=["sqlite", "postgresql"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     """Homes by name, each with a database of its own of either kind; nothing is in them."""
-    made: set[str] = set()
     server = None if request.param == "sqlite" else make_url(request.getfixturevalue("postgres_address"))
+    mine = f"shixiang_{secrets.token_hex(4)}"
 
     def home(name: str) -> Settings:
         url = ""
         if server is not None:
-            database = f"shixiang_{name}_{os.getpid()}"
-            made.add(database)
-            url = server.set(database=database).render_as_string(hide_password=False)
+            url = server.set(database=f"{mine}_{name}").render_as_string(hide_password=False)
         return Settings(home=tmp_path / name, database_url=url)
 
     yield home
     if server is not None:
-        engine = create_engine(server.set(database="postgres"), isolation_level="AUTOCOMMIT")
-        with engine.connect() as connection:
-            for (name,) in connection.execute(text("select datname from pg_database")).all():
-                if any(name.startswith(one) for one in made):
-                    connection.exec_driver_sql(f'drop database "{name}" with (force)')
-        engine.dispose()
+        drop_databases(server.set(database="postgres"), mine)
 
 
 @pytest.fixture
