@@ -10,7 +10,8 @@ claims the run by its PENDING state alone and keeps one client a thread.
 The waits: Prefect's clients wait 2, 4, 8, 16, 32 s between their tries. A leg that was being suspended when the server died
 said so 18 s later, though the server was back after eleven, and what came for its change meanwhile waited as long.
 
-`unfit` looks at all of it when the engine starts. What does not fit is not used: legs then run the plain way, slower.
+`unfit` looks at the lean way when the engine starts, observer and waits at their own names. What does not fit is not used:
+legs then run the plain way, slower.
 """
 
 from __future__ import annotations

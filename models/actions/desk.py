@@ -24,7 +24,7 @@ from models.domain.content import FIELDS, ItemContent, apply_set, changed_fields
 from models.domain.errors import BadInput, Conflict, Forbidden, Refusal
 from models.domain.four_eyes import barred
 from models.domain.outside import check_storable, one_line
-from models.domain.procedure import StageRule
+from models.domain.procedure import StageRule, one_is_enough
 from models.domain.proof import asked_proof, check_shown
 from models.domain.reach import proposal_hash
 from models.domain.review import (
@@ -166,7 +166,7 @@ def _lies_open() -> Select[Any]:
 
 def _settled(connection: Connection, row: Row) -> bool:
     """Whether a colleague has decided for all, though no leg has taken it up: nobody should work on it in vain meanwhile."""
-    return bool(row["said"]) and _one_is_enough(connection, row["stage"], _sheet_of(connection, row))
+    return bool(row["said"]) and one_is_enough(_stage_rule(connection, row["stage"], _sheet_of(connection, row)))
 
 
 def _person_json(connection: Connection, person_id: str | None) -> dict[str, str] | None:
@@ -566,7 +566,8 @@ class _Hand:
                 reason="reassigned",
                 **self._whom(None, assignment["closed_at"]),
             )
-        if standing and (assignment["state"] != "open" or _one_is_enough(self.connection, step["stage"], self.sheet)):
+        rule = _stage_rule(self.connection, step["stage"], self.sheet)
+        if standing and (assignment["state"] != "open" or one_is_enough(rule)):
             self._already(standing[0])
         if assignment["state"] != "open" or step["state"] != "open":
             raise Conflict(
@@ -814,11 +815,6 @@ class _Hand:
 def _stage_rule(connection: Connection, stage: str, sheet: Row | None) -> StageRule | None:
     """A stage in a sheet's procedure; None for the scope, which no procedure holds."""
     return None if sheet is None else procedure_of(connection, sheet).rule(stage)
-
-
-def _one_is_enough(connection: Connection, stage: str, sheet: Row | None) -> bool:
-    rule = _stage_rule(connection, stage, sheet)
-    return rule is None or rule.rule == "any"
 
 
 def _own_proof(connection: Connection, stage: str, sheet: Row | None) -> str | None:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, select
 
 from models.actions.people import Asked, People
 from models.domain.deadlines import working_days_late
-from models.domain.procedure import StageRule
+from models.domain.procedure import StageRule, one_is_enough
 from models.domain.proof import asked_to_steer
 from models.domain.supervision import Held, in_charge_of, is_late, takers
 from models.domain.vocabulary import STAGE_NAMES
@@ -74,8 +74,7 @@ class Work:
     @property
     def settled(self) -> bool:
         """Whether one decision was enough and is there: what comes after it counts no more."""
-        one_is_enough = self.rule is None or self.rule.rule == "any"
-        return one_is_enough and any(row["state"] == "decided" for row in self.asked)
+        return one_is_enough(self.rule) and any(row["state"] == "decided" for row in self.asked)
 
     @property
     def empty_seats(self) -> list[str]:

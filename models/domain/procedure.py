@@ -43,6 +43,11 @@ class StageRule(BaseModel):
     proof: Kind | None = None
 
 
+def one_is_enough(rule: StageRule | None) -> bool:
+    """Whether one decision settles the stage for everybody asked; None is the scope, which no procedure holds: it does."""
+    return rule is None or rule.rule == "any"
+
+
 class ProcedureVersion(BaseModel):
     """One edition of a procedure with the source of its figures."""
 
