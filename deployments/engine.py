@@ -122,8 +122,8 @@ class Engine:
         from tasks.hot import HotRegistry
         from tasks.wiring import Office, open_office
 
-        switch_observer_off()
-        shorten_waits()
+        if not all([switch_observer_off(), shorten_waits()]):
+            _log.warning("Prefect 与锁定的不同，按其原有方式运行，Prefect 服务重启以后最多慢 16 秒才继续。")
         self._lean = not (why := unfit())
         if why:
             _log.warning("Prefect 与锁定的不同（%s），按普通方式运行，每次唤醒约慢 0.1 秒。", why)

@@ -145,6 +145,8 @@ def supervised(
     found = []
     for step in steps:
         work = Work(connection, step, held[step["id"]])
+        if work.settled:
+            continue
         charge = {one.id for one in in_charge(people, work, person_id)}
         mine = [row for row in work.open if row["id"] in charge and row["person_id"] != person_id]
         mine.sort(key=lambda row: str(row["person_id"]))

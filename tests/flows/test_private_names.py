@@ -86,6 +86,17 @@ def test_a_call_into_a_server_that_starts_anew_is_tried_again_each_second(
     assert (max(waits) <= 1.5) == short, "no longer needed" if not short else ""
 
 
+@pytest.mark.parametrize("name", [prefect_private.WAIT, prefect_private.TRIES])
+def test_where_a_name_of_the_waits_has_moved_prefect_waits_as_it_does(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (other,) = {prefect_private.WAIT, prefect_private.TRIES} - {name}
+    stays = getattr(base, other)
+    monkeypatch.delattr(base, name)
+    assert not prefect_private.shorten_waits()
+    assert getattr(base, other) is stays and not hasattr(base, name)
+
+
 def test_another_version_and_a_field_that_is_gone_are_found_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prefect_private, "FIELDS", (*prefect_private.FIELDS, "_gone"))
     assert prefect_private.unfit() == "BaseWorker._gone"

@@ -34,13 +34,18 @@ def office(db: Database) -> Office:
     return made
 
 
-def join(db: Database, person: str, name: str, department: str, role: str) -> None:
+def join(db: Database, person: str, name: str, department: str, role: str, *, superior: str | None = None) -> None:
     """Somebody new in the office."""
     with db.writer() as connection:
         connection.execute(insert(table(Person)).values(id=person, name=name))
         connection.execute(
             insert(table(Post)).values(
-                id=f"{person}-{role}", person_id=person, department_id=department, role=role, from_on=date(2026, 1, 1)
+                id=f"{person}-{role}",
+                person_id=person,
+                department_id=department,
+                role=role,
+                from_on=date(2026, 1, 1),
+                superior_person_id=superior,
             )
         )
 
@@ -75,6 +80,17 @@ def test_a_superior_sees_on_his_link_what_his_people_are_late_with_and_may_do(db
         ("贺文博", ["p-jiang"])
     ]
     assert seen(story, "p-shen") == []
+
+
+def test_nothing_lies_before_a_superior_that_one_of_his_people_settled(db: Database, office: Office) -> None:
+    join(db, "p-ma", "马越", "d-trade", "drafter", superior="p-jiang")
+    story, shown = late_story(db)
+    assert [held["person"]["name"] for held in shown["assignments"]] == ["马越", "贺文博"]
+    story.says("p-wen", "submit", wake=False)
+    assert seen(story, "p-jiang") == []
+    with pytest.raises(Conflict) as refused:
+        urge(db, step_id=shown["step"], by="p-jiang", now=story.now)
+    assert refused.value.code == "already_decided"
 
 
 def test_nothing_lies_before_a_superior_while_his_people_are_in_time(db: Database, office: Office) -> None:
