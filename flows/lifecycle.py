@@ -24,6 +24,7 @@ from pydantic import BaseModel
 
 from models.actions.legs import PassResult
 from models.domain.errors import Refusal
+from models.domain.outside import unlinked
 from tasks import showing
 from tasks.wiring import Desk, office
 
@@ -48,7 +49,7 @@ def start_or_carry(
     try:
         registered = office().register(trigger, params, run_id)
     except Refusal as refusal:
-        return Failed(message=refusal.message)
+        return Failed(message=unlinked(refusal.message))
     current = office().current_run(registered.id)
     if registered.existing and current not in (None, run_id):
         return Completed(message=f"该变更已在办理：{registered.number}。本次运行未作任何改动，办理情况请看门户。")
@@ -65,10 +66,10 @@ def carry(change_id: str, attempt: int) -> State[Any]:
     except Refusal as refusal:
         if refusal.code == "change_closed":
             _show(desk, change_id, run_id)
-            return Completed(message=refusal.message)
+            return Completed(message=unlinked(refusal.message))
         if refusal.code != "run_stale":
-            log.error(refusal.message)
-            return Failed(message=refusal.message)
+            log.error(unlinked(refusal.message))
+            return Failed(message=unlinked(refusal.message))
         if desk.current_run(change_id) == run_id:
             # A newer leg of this very run is at work; the state of the run is its affair.
             raise Abort("a newer leg of this run has begun") from refusal
@@ -135,7 +136,7 @@ class _Told:
         if not _nothing(result) or result.ended or self.all_shown:
             log.info(showing.leg_line(result))
         for stuck in result.stuck:
-            log.error("调整单处理出错：%s；稍后自动重试，其他不受影响。", stuck)
+            log.error("调整单处理出错：%s；稍后自动重试，其他不受影响。", unlinked(stuck))
         if not _nothing(result) or result.ended or result.stuck:
             with self._lock:
                 self._waiting.append(result)

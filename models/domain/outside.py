@@ -21,7 +21,7 @@ _SURROGATE = re.compile(r"[\ud800-\udfff]")
 #: What no XML document holds: halves of characters and the two that are none.
 _NO_XML = re.compile(r"[\ud800-\udfff\ufffe\uffff]")
 _MARKS = re.compile(r"([\\`*_\[\]()!|#~$])")
-#: What a reader of markdown makes a link of by itself; a word joiner inside shows nothing and breaks it.
+#: What readers of markdown and of logs make a link of by themselves; a word joiner inside shows nothing and breaks it.
 _LINK = re.compile(r"(?i)(?=://)|(?<=www)(?=\.)|(?=@)")
 
 
@@ -52,6 +52,11 @@ def check_storable(value: Any) -> None:
 def one_line(text: object) -> str:
     """A text that begins no new line, header or log entry, and turns no direction."""
     return _UNSEEN.sub(" ", str(text)).strip()
+
+
+def unlinked(text: object) -> str:
+    """A text on one line of which a page that looks for addresses makes no link."""
+    return _LINK.sub("\u2060", one_line(text))
 
 
 def printable(text: object) -> str:

@@ -550,13 +550,16 @@ def _newest_before() -> Select[Any]:
 
 
 def drafters(connection: Connection, adjustment_ids: Sequence[str]) -> dict[str, set[str]]:
-    """Who wrote a proposal of each adjustment, and who shares a mailbox with one of them: they do not review it."""
+    """Who wrote a proposal of each adjustment, for whom he stood in, and who shares a mailbox with one of them: they do not
+    review it.
+    """
     found: dict[str, set[str]] = {}
     people: set[str] = set()
     for part in chunks(adjustment_ids):
-        for adjustment_id, person_id in connection.execute(_writers(), {"adjustment_ids": part}):
-            found.setdefault(adjustment_id, set()).add(person_id)
-            people.add(person_id)
+        for writers in (_writers(), _stood_in_for()):
+            for adjustment_id, person_id in connection.execute(writers, {"adjustment_ids": part}):
+                found.setdefault(adjustment_id, set()).add(person_id)
+                people.add(person_id)
     for person_id, others in _mailbox_mates(connection, people).items():
         for wrote in found.values():
             if person_id in wrote:
@@ -568,6 +571,36 @@ def drafters(connection: Connection, adjustment_ids: Sequence[str]) -> dict[str,
 def _writers() -> Select[Any]:
     wrote = and_(among_named(PROPOSAL.c.adjustment_id, "adjustment_ids"), PROPOSAL.c.by_person_id.is_not(None))
     return select(PROPOSAL.c.adjustment_id, PROPOSAL.c.by_person_id).where(wrote).distinct()
+
+
+@cache
+def _stood_in_for() -> Select[Any]:
+    """Whoever wrote held the drafting of that round as a substitute; few assignments of a change are a substitute's."""
+    named = among_named(ADJUSTMENT.c.id, "adjustment_ids")
+    changes = select(ADJUSTMENT.c.change_id).where(named)
+    return (
+        select(PROPOSAL.c.adjustment_id, ASSIGNMENT.c.acting_for_id)
+        .select_from(ASSIGNMENT)
+        .join(STEP, STEP.c.id == ASSIGNMENT.c.step_id)
+        .join(LINE, LINE.c.step_id == STEP.c.id)
+        .join(
+            PROPOSAL,
+            and_(
+                PROPOSAL.c.adjustment_id == LINE.c.adjustment_id,
+                PROPOSAL.c.by_person_id == ASSIGNMENT.c.person_id,
+                PROPOSAL.c.round == STEP.c.round,
+            ),
+        )
+        .where(
+            and_(
+                ASSIGNMENT.c.change_id.in_(changes),
+                ASSIGNMENT.c.acting_for_id.is_not(None),
+                STEP.c.stage == "draft",
+                among_named(PROPOSAL.c.adjustment_id, "adjustment_ids"),
+            )
+        )
+        .distinct()
+    )
 
 
 def _mailbox_mates(connection: Connection, people: Collection[str]) -> dict[str, set[str]]:

@@ -267,6 +267,7 @@ class Assignment(SQLModel, table=True):
     __table_args__ = (
         Index("uq_assignment_seat", "step_id", "seat", "person_id", unique=True, **_where("state = 'open'")),
         Index("ix_assignment_open", "person_id", "change_id", **_where("state = 'open'")),
+        Index("ix_assignment_acting", "change_id", **_where("acting_for_id is not null")),
     )
     id: str = Field(primary_key=True)
     change_id: str = Field(foreign_key="change.id", index=True)

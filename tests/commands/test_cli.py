@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import io
 import json
 import os
@@ -38,6 +39,8 @@ LAW_CHANGE = {
     "title": "社团条例修订", "law": "社会团体登记管理条例", "from_version": "1998-10-25", "to_version": "2016-02-06",
     "effective_on": None,
 }  # fmt: skip
+#: What moves a terminal's cursor, begins a line or turns the direction of what is read.
+UNREADABLE = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 READING = (
     ["items", "list"],
     ["people", "list"],
@@ -571,7 +574,38 @@ def test_names_and_titles_move_no_cursor_and_begin_no_line_of_a_terminal(loaded:
     for command, count in counts.items():
         said = shixiang(loaded, *command.split()).stdout
         assert count is None or said.count("\n") == count
-        assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]", said)
+        assert not UNREADABLE.search(said)
+
+
+def test_hostile_cells_of_a_table_and_names_of_files_stay_texts(loaded: Path, tmp_path: Path) -> None:
+    hostile = [text for text in HOSTILE if text.strip() and "/" not in text]
+    named = [f"{number}{text}"[:60] for number, text in enumerate(HOSTILE)]
+    departments = [{"id": f"d-x{number}", "full": name, "short": name} for number, name in enumerate(named)]
+    people = [
+        {"id": f"p-x{number}", "name": name, "email": f"x{number}@shili.example", "department": f"d-x{number}",
+         "roles": "drafter", "from": "2020-01-01"}
+        for number, name in enumerate(named)
+    ]  # fmt: skip
+    items = [{"name": name, "type": "01", "department": f"d-x{number}"} for number, name in enumerate(named)]
+    for rows, name in ((departments, "d"), (people, "p"), (items, "i")):
+        with (tmp_path / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:
+            table = csv.DictWriter(file, list(rows[0]))
+            table.writeheader()
+            table.writerows(rows)
+    done = shixiang(loaded, "load", "d.csv", "p.csv", "i.csv", "--json", folder=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for text in hostile:
+        (tmp_path / f"{text[:60]}.csv").write_text("id,full,short\n,缺编号,缺\n", encoding="utf-8")
+        (tmp_path / f"{text[:40]}(2020-01-01).md").write_text("# 无\n\n正文。\n", encoding="utf-8")
+    told: dict[str, list[str]] = {}
+    for command in (["load", "."], ["law", "import", "."], ["items", "list"], ["people", "list"], ["doctor"]):
+        done = shixiang(loaded, *command, folder=tmp_path)
+        said = done.stdout + done.stderr
+        assert done.returncode != 70 and "Traceback" not in said
+        assert not UNREADABLE.search(said), command
+        told[" ".join(command)] = said.splitlines()
+    assert sum("第 2 行“id”：未填写" in line for line in told["load ."]) == len(hostile)
+    assert len(told["items list"]) == len(told["people list"]) == len(named) + 1
 
 
 # --- the audit log -------------------------------------------------------------------------------------------------

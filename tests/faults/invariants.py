@@ -136,6 +136,11 @@ def _decisions(there: Tables) -> Iterator[str]:
     for assignment_id, count in Counter(row["assignment_id"] for row in standing).items():
         if count > 1:
             yield f"{count} standing decisions on assignment {assignment_id}"
+    drafted: dict[str, list[Row]] = defaultdict(list)
+    for said in there.decisions.values():
+        if there.steps[said["step_id"]]["stage"] == "draft":
+            for line in there.decision_lines[said["id"]]:
+                drafted[line["adjustment_id"]].append(said)
     for row in standing:
         step, assignment = there.steps[row["step_id"]], there.assignments[row["assignment_id"]]
         if assignment["state"] != "decided":
@@ -146,6 +151,7 @@ def _decisions(there: Tables) -> Iterator[str]:
             continue
         for line in there.decision_lines[row["id"]]:
             wrote = {p["by_person_id"] for p in there.proposals[line["adjustment_id"]] if p["at"] <= row["at"]}
+            wrote |= {said["acting_for_id"] for said in drafted[line["adjustment_id"]] if said["at"] <= row["at"]}
             if {row["person_id"], row["acting_for_id"]} & (wrote - {None}):
                 yield f"{row['person_id']} decided at {step['stage']} what he or the one he stands in for drafted"
     by_step = Counter(row["step_id"] for row in standing if there.steps[row["step_id"]]["stage"] != "naming")

@@ -364,7 +364,7 @@ class OfficeMachine(RuleBasedStateMachine):
         if step.stage == "draft":
             for line_id, word in said.items():
                 if verdict != "save" or lines.get(line_id):
-                    self.plain.write(change, line_id, page.person, word)
+                    self.plain.write(change, step, line_id, page.person, word)
         if verdict != "save":
             self.plain.decide(change, step, page.seat, page.person, said)
         return True

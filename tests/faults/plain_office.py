@@ -66,19 +66,23 @@ class People:
             return {rule.role: self.holders(rule.role, office="government")}
         return {rule.role: self.holders(rule.role)}
 
-    def asked(self, rule: StageRule, department: str | None, wrote: set[str], today: date) -> set[tuple[str, str]]:
-        """(seat, person) of everybody a stage is put before; nobody reviews what he drafted."""
+    def asked(
+        self, rule: StageRule, department: str | None, wrote: set[str], today: date
+    ) -> dict[tuple[str, str], str | None]:
+        """(seat, person) of everybody a stage is put before, and for whom he stands in; nobody reviews what he drafted."""
         barred = set() if rule.code == "draft" else wrote
-        found: set[tuple[str, str]] = set()
+        found: dict[tuple[str, str], str | None] = {}
         for seat, posts in self.seats(rule, department).items():
-            able = set()
+            able: dict[str, str | None] = {}
             for post in posts:
-                person = self.stand_in(post.person, today) or post.person
+                other = self.stand_in(post.person, today)
+                person, acting = (other, post.person) if other else (post.person, None)
                 if not {person, post.person} & barred:
-                    able.add(person)
+                    able.setdefault(person, acting)
             if not able:
-                able = {p.superior for p in posts if p.superior and p.superior not in barred and self.here(p.superior)}
-            found |= {(seat, person) for person in able}
+                superiors = {p.superior for p in posts if p.superior and p.superior not in barred}
+                able = {superior: None for superior in superiors if self.here(superior)}
+            found |= {(seat, person): acting for person, acting in able.items()}
         return found
 
 
@@ -93,9 +97,16 @@ class Line:
     preset: str = "confirm"
     state: str = "proposed"
     declined: bool = False
-    wrote: set[str] = field(default_factory=set)
+    #: Who wrote its text, each with the step it was asked of him at.
+    writers: list[tuple[str, Step]] = field(default_factory=list)
     edition: int = 1
     effective_at: datetime | None = None
+
+    @property
+    def wrote(self) -> set[str]:
+        """Who drafted it: the writers, and whoever one of them stood in for at that step."""
+        found = {person for person, _ in self.writers}
+        return found | {other for person, step in self.writers for by, other in step.stood_in if by == person}
 
 
 @dataclass
@@ -116,11 +127,20 @@ class Step:
     state: str = "open"
     #: How often a seat was given to somebody after the step was opened: what he was shown before counts no more.
     given: Counter[tuple[str, str]] = field(default_factory=Counter)
+    #: For whom each open seat is held by a substitute, and (substitute, principal) of all that ever were.
+    acting: dict[tuple[str, str], str | None] = field(default_factory=dict)
+    stood_in: set[tuple[str, str]] = field(default_factory=set)
 
-    def give(self, places: set[tuple[str, str]]) -> None:
+    def give(self, places: dict[tuple[str, str], str | None]) -> None:
+        """Somebody has these seats now."""
+        self.open |= set(places)
+        self.acting |= places
+        self.stood_in |= {(person, other) for (_, person), other in places.items() if other is not None}
+
+    def give_anew(self, places: dict[tuple[str, str], str | None]) -> None:
         """Somebody else has these seats now."""
-        self.open |= places
-        self.given.update(places)
+        self.give(places)
+        self.given.update(set(places))
 
     def settled(self) -> bool:
         """Whether what was said is enough."""
@@ -193,17 +213,18 @@ class PlainOffice:
         left = [change.lines[i] for i in step.lines if change.lines[i].state != "removed"]
         if not left:
             return False
-        return step.stage in {"draft", "scope"} or not any(person in line.wrote for line in left)
+        asked = {person, step.acting.get((seat, person))}
+        return step.stage in {"draft", "scope"} or not any(asked & line.wrote for line in left)
 
     def decide(self, change: Change, step: Step, seat: str, person: str, verdicts: dict[str, str]) -> None:
         """Record what he said of each line."""
         step.said.append(Said(seat, person, verdicts))
         step.open.discard((seat, person))
 
-    def write(self, change: Change, line_id: str, person: str, verdict: str) -> None:
+    def write(self, change: Change, step: Step, line_id: str, person: str, verdict: str) -> None:
         """A new edition of the proposal of a line."""
         line = change.lines[line_id]
-        line.wrote.add(person)
+        line.writers.append((person, step))
         line.edition += 1
         line.declined = verdict == "decline"
 
@@ -230,7 +251,7 @@ class PlainOffice:
         """Give all of a step, or these of its open seats, to somebody; empty seats are filled first."""
         if change.state != "open" or step.state != "open" or (step.rule == "any" and step.said):
             return False
-        wrote = set().union(*(change.lines[i].wrote for i in step.lines))
+        wrote: set[str] = set().union(*(change.lines[i].wrote for i in step.lines))
         if not self.people.here(to) or (step.stage not in {"draft", "scope"} and to in wrote):
             return False
         taken = {seat for seat, _ in step.open} | {said.seat for said in step.said}
@@ -242,7 +263,7 @@ class PlainOffice:
             return False
         fresh = {seat for seat, _ in leaving} if leaving else empty
         step.open -= leaving
-        step.give({(seat, to) for seat in fresh})
+        step.give_anew({(seat, to): None for seat in fresh})
         return True
 
     # --- what the office does ------------------------------------------------------------------------------------------
@@ -287,13 +308,15 @@ class PlainOffice:
             if not empty or (step.rule == "any" and held):
                 continue
             if sheet is None:
-                able = {("coordinator", post.person) for post in self.people.holders("coordinator")}
+                able: dict[tuple[str, str], str | None] = {
+                    ("coordinator", post.person): None for post in self.people.holders("coordinator")
+                }
             else:
                 rule = next(r for stages in sheet.positions() for r in stages if r.code == step.stage)
                 live = [i for i in step.lines if change.lines[i].state != "removed"]
-                wrote = set().union(*(change.lines[i].wrote for i in live))
+                wrote: set[str] = set().union(*(change.lines[i].wrote for i in live))
                 able = self.people.asked(rule, sheet.department, wrote, self._today(now))
-            step.give({(seat, person) for seat, person in able if seat in empty})
+            step.give_anew({(seat, person): other for (seat, person), other in able.items() if seat in empty})
 
     def _scope(self, change: Change, now: datetime) -> None:
         proposed = [line for line in change.lines.values() if line.state == "proposed"]
@@ -336,10 +359,11 @@ class PlainOffice:
 
     def _open(self, change: Change, sheet: Sheet, rule: StageRule, now: datetime) -> None:
         live = [i for i in sheet.lines if change.lines[i].state not in TERMINAL]
-        wrote = set().union(*(change.lines[i].wrote for i in live))
+        wrote: set[str] = set().union(*(change.lines[i].wrote for i in live))
         asked = self.people.asked(rule, sheet.department, wrote, self._today(now))
         seats = rule.seats or (rule.role,)
-        sheet.steps[rule.code] = Step(rule.code, rule.rule, tuple(seats), live, asked)
+        sheet.steps[rule.code] = Step(rule.code, rule.rule, tuple(seats), live, set())
+        sheet.steps[rule.code].give(asked)
 
     def _move(self, change: Change, sheet: Sheet, now: datetime) -> None:
         while sheet.state == "open":

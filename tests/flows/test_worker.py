@@ -97,9 +97,14 @@ def test_an_engine_that_holds_too_much_memory_ends_when_idle_and_gives_its_hot_l
     assert system.run_state(change) == "PAUSED", "a leg that waits hot goes to sleep, it is not cut"
     assert "占用内存" in log(system, "engine")
     del system.processes["engine"]
-    engine_anew(system)
+    first = str(system.show(change)["flow_run_id"])
+    ten_seconds = str(10 / 86_400)
+    engine_anew(system, SHIXIANG_DAYS_A_RUN=ten_seconds)
     system.says(change, "p-he", "submit")
     until(lambda: system.open_for(change, "p-zhou"), 90, "the next person is asked")
+    until(lambda: (s := system.prefect.state(first)) is not None and s.final, 90, "a run that is too old is over")
+    assert "续开新的运行，办理不受影响" in system.read(f"flow_runs/{first}")["state"]["message"]
+    engine_anew(system)
 
 
 def test_the_clients_that_legs_keep_outlive_a_restart_of_the_server(system: System) -> None:

@@ -7,9 +7,11 @@ from html import unescape
 from typing import Any
 
 import pytest
+from sqlalchemy import insert, select
 
 from models.actions import views
 from models.actions.views import change_show
+from models.store.change import ASSIGNMENT
 from portal import desk
 from portal.limits import Bucket, Limits
 from tests.factories import LAW_CHANGE, OLD
@@ -330,3 +332,25 @@ def test_law_texts_are_read_for_the_lines_of_the_page_alone(office: Office, monk
     asked.clear()
     assert office.client.get(link).status_code == 200
     assert len(asked) == 1
+
+
+@pytest.mark.parametrize("way", ["form", "json"])
+def test_who_drafted_is_refused_when_he_judges_on_his_link(office: Office, way: str) -> None:
+    """No verb asks him; the assignment is put before him by hand, so that only the last gate is left."""
+    drafting(office)
+    link = office.newest_link("p-he")
+    office.story.says("p-he", "submit")
+    office.story.says("p-zhou", "pass", only="form")
+    with office.story.db.writer() as connection:
+        row = connection.execute(select(ASSIGNMENT).where(ASSIGNMENT.c.person_id == "p-lu")).mappings().one()
+        connection.execute(insert(ASSIGNMENT).values({**row, "id": "asg-forced", "person_id": "p-he"}))
+    if way == "json":
+        answer = office.client.post(link, json=body(office.desk("p-he"), "pass"))
+        assert answer.json()["error"] == "four_eyes"
+    else:
+        form = fields_of(office.client.get(link).text)
+        answer = office.client.post(link, data={**form, "verdict-asg-forced": "pass"})
+        assert "起草与审核分离" in answer.text
+    assert answer.status_code == 403
+    made = change_show(office.story.db, change_id=office.story.change_id, now=office.story.now)["decisions"]
+    assert [one["stage"] for one in made] == ["scope", "draft", "form"] and office.woken == []

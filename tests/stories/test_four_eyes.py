@@ -153,17 +153,32 @@ def in_bulk(story: Story) -> None:
 
 def as_substitute(story: Story) -> None:
     """He stands in for the reviewer; or a reviewer stands in for him."""
-    with story.db.writer() as connection:
-        connection.execute(
-            insert(table(Substitute)).values(
-                id="sub-1", person_id="p-gao", by_person_id="p-he", from_on=date(2021, 1, 1)
-            )
-        )
+    stands_in(story, "p-he", "p-gao")
     to_review(story)
     assert "p-he" not in asked(story, "list") | asked(story, "legality")
     with pytest.raises(Forbidden):
         sends(story, "p-xu", force(story, "list", "p-xu", acting_for="p-he"))
     sends(story, "p-he", force(story, "list", "p-he", acting_for="p-gao"))
+
+
+def stands_in(story: Story, by: str, for_whom: str) -> None:
+    with story.db.writer() as connection:
+        connection.execute(
+            insert(table(Substitute)).values(id="sub-1", person_id=for_whom, by_person_id=by, from_on=date(2021, 1, 1))
+        )
+
+
+def for_whom_it_was_drafted(story: Story) -> None:
+    """Somebody drafted standing in for him: it was drafted in his name."""
+    stands_in(story, "p-xu", "p-he")
+    story.start("law_change", LAW_CHANGE)
+    story.says("p-zhou", "confirm")
+    story.says("p-xu", "submit", only="draft")
+    with story.db.writer() as connection:
+        connection.execute(delete(table(Substitute)))
+    story.says("p-zhou", "pass", only="form")
+    assert asked(story, "legality") == {"p-lu", "p-ding"} and asked(story, "list") == {"p-gao"}
+    sends(story, "p-he", force(story, "list", "p-he"))
 
 
 def with_a_second_login(story: Story) -> None:
@@ -215,7 +230,8 @@ def as_superior(story: Story) -> None:
 
 
 DOORS: list[Callable[[Story], None]] = [
-    by_post, by_page_and_interface, in_bulk, as_substitute, with_a_second_login, as_administrator, by_reassignment, as_superior,
+    by_post, by_page_and_interface, in_bulk, as_substitute, for_whom_it_was_drafted, with_a_second_login,
+    as_administrator, by_reassignment, as_superior,
 ]  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.domain.errors import BadInput
-from models.domain.outside import MOST_NESTED, check_storable, md, one_line
+from models.domain.outside import MOST_NESTED, check_storable, md, one_line, unlinked
 from tests.hostile import HOSTILE, UNSTORABLE
 
 
@@ -52,6 +52,13 @@ def test_markdown_keeps_no_mark_link_or_tag_of_a_text(text: str) -> None:
     assert not re.search(r"(?<!\u2060)(?:@|://)", shown)
 
 
+@pytest.mark.parametrize("text", HOSTILE)
+def test_nothing_of_a_text_is_taken_for_an_address_by_a_page_of_logs(text: str) -> None:
+    shown = unlinked(text)
+    assert shown.replace("\u2060", "") == one_line(text)
+    assert not re.search(r"(?i)www\.|(?<!\u2060)(?:@|://)", shown)
+
+
 def test_ordinary_words_stay_as_they_are() -> None:
     assert md("食品经营许可：第三十五条（2021年）") == "食品经营许可：第三十五条（2021年）"
-    assert one_line("市市场监管局") == "市市场监管局"
+    assert one_line("市市场监管局") == unlinked("市市场监管局") == "市市场监管局"
