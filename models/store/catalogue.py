@@ -16,11 +16,13 @@ from sqlalchemy import (
     and_,
     bindparam,
     case,
+    false,
     func,
     insert,
     not_,
     or_,
     select,
+    true,
     update,
 )
 
@@ -519,25 +521,36 @@ def list_members(connection: Connection, name: str) -> list[dict[str, Any]]:
 
 
 def _members(connection: Connection, name: str, when: ColumnElement[bool]) -> list[dict[str, Any]]:
+    return _rows_of(connection, name, and_(when, _kind_of_the_list(connection, name, when)))
+
+
+def _in_list(query: Select[Any], name: str, when: ColumnElement[bool]) -> Select[Any]:
+    """The versions of a list that this holds for, in the order of the list."""
     v = VERSION.c
-    query = (
-        select(
-            v.item_id, v.id.label("version_id"), ITEM.c.kind, v.code, v.name, v.type, v.department_id, DEPARTMENT.c.short,
-            v.department_text, v.hash, v.valid_from,
-        )
-        .join(ITEM, ITEM.c.id == v.item_id)
-        .outerjoin(DEPARTMENT, DEPARTMENT.c.id == v.department_id)
-        .where(and_(v.type == LISTS[name], v.state == "active", when))
-        .order_by(v.code, v.name, v.item_id)
+    wanted = query.select_from(VERSION).join(ITEM, ITEM.c.id == v.item_id)
+    wanted = wanted.where(and_(v.type == LISTS[name], v.state == "active", when))
+    return wanted.order_by(v.code, v.name, v.item_id)
+
+
+def _kind_of_the_list(connection: Connection, name: str, when: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Items where there are any, else all kinds."""
+    items = ITEM.c.kind == "item"
+    there = connection.execute(_in_list(select(VERSION.c.id), name, and_(when, items)).order_by(None).limit(1)).first()
+    return true() if there is None else items
+
+
+def _rows_of(connection: Connection, name: str, when: ColumnElement[bool]) -> list[dict[str, Any]]:
+    v = VERSION.c
+    query = select(
+        v.item_id, v.id.label("version_id"), ITEM.c.kind, v.code, v.name, v.type, v.department_id, DEPARTMENT.c.short,
+        v.department_text, v.hash, v.valid_from,
     )  # fmt: skip
-    result = connection.execute(query)
+    result = connection.execute(_in_list(query, name, when).outerjoin(DEPARTMENT, DEPARTMENT.c.id == v.department_id))
     names = list(result.keys())
     found = [dict(zip(names, row, strict=True)) for row in result]
-    own = [row for row in found if row["kind"] == "item"]
-    members = own or found
-    for row in members:
+    for row in found:
         row["department"] = {"id": row["department_id"], "name": row.pop("short") or row["department_text"]}
-    return members
+    return found
 
 
 def snapshot_list(connection: Connection, *, name: str, publication_id: str) -> dict[str, Any]:
@@ -555,23 +568,27 @@ def snapshot_list(connection: Connection, *, name: str, publication_id: str) -> 
     )
     if known is not None:
         return dict(known)
-    now = {row["item_id"]: row for row in list_members(connection, name)}
-    before = _members_before(connection, name, publication_id)
+    now = and_(STANDING, _kind_of_the_list(connection, name, STANDING))
+    before = _as_last_seen(connection, name, publication_id)
+    # A version that is in both states of the list is told by the database, however long the list is.
+    new = {row["item_id"]: row for row in _rows_of(connection, name, and_(now, not_(before)))}
+    old = {row["item_id"]: row for row in _rows_of(connection, name, and_(before, not_(now)))}
     delta = {
-        "added": [_entry(row) for item_id, row in now.items() if item_id not in before],
-        "removed": [_entry(row) for item_id, row in before.items() if item_id not in now],
+        "added": [_entry(row) for item_id, row in new.items() if item_id not in old],
+        "removed": [_entry(row) for item_id, row in old.items() if item_id not in new],
         "changed": [
-            {**_entry(row), "was": before[item_id]["name"]}
-            for item_id, row in now.items()
-            if item_id in before and before[item_id]["hash"] != row["hash"]
+            {**_entry(row), "was": old[item_id]["name"]}
+            for item_id, row in new.items()
+            if item_id in old and old[item_id]["hash"] != row["hash"]
         ],
     }
-    body = "\n".join(f"{row['code'] or item_id}|{row['hash']}" for item_id, row in now.items())
+    members = connection.execute(_in_list(select(VERSION.c.code, VERSION.c.item_id, VERSION.c.hash), name, now)).all()
+    body = "\n".join(f"{code or item_id}|{made}" for code, item_id, made in members)
     values: dict[str, Any] = {
         "list": name,
         "publication_id": publication_id,
         "hash": hashlib.sha256(body.encode()).hexdigest(),
-        "total": len(now),
+        "total": len(members),
         **{word: len(entries) for word, entries in delta.items()},
         "delta": delta,
     }
@@ -579,8 +596,8 @@ def snapshot_list(connection: Connection, *, name: str, publication_id: str) -> 
     return values
 
 
-def _members_before(connection: Connection, name: str, publication_id: str) -> Mapping[str, dict[str, Any]]:
-    """The list as the last snapshot saw it: valid at that publication's moment, as known when it was published."""
+def _as_last_seen(connection: Connection, name: str, publication_id: str) -> ColumnElement[bool]:
+    """What the last snapshot of the list saw: valid at that publication's moment, as known when it was published."""
     last = connection.execute(
         select(PUBLICATION.c.effective_at, PUBLICATION.c.published_at)
         .join(SNAPSHOT, SNAPSHOT.c.publication_id == PUBLICATION.c.id)
@@ -588,13 +605,13 @@ def _members_before(connection: Connection, name: str, publication_id: str) -> M
         .order_by(PUBLICATION.c.published_at.desc(), PUBLICATION.c.number.desc())
     ).first()
     if last is None:
-        return {}
+        return false()
     v = VERSION.c
     valid = and_(v.valid_from <= last.effective_at, or_(v.valid_to.is_(None), v.valid_to > last.effective_at))
     known = and_(
         v.recorded_at <= last.published_at, or_(v.superseded_at.is_(None), v.superseded_at > last.published_at)
     )
-    return {row["item_id"]: row for row in _members(connection, name, and_(valid, known))}
+    return and_(valid, known, _kind_of_the_list(connection, name, and_(valid, known)))
 
 
 def _entry(row: Mapping[str, Any]) -> dict[str, Any]:

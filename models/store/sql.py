@@ -55,6 +55,10 @@ class _among(GenericFunction[Any]):
     inherit_cache = True
     name = "among"
 
+    def self_group(self, against: Any = None) -> Any:
+        """Itself: SQLite would otherwise be asked for `… in (…) = 1`, for which it takes no index."""
+        return self
+
 
 @compiles(_among, "sqlite")
 def _among_sqlite(element: Any, compiler: Any, **named: Any) -> str:

@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import platform
+import subprocess
 import sys
 import tempfile
 import time
@@ -37,16 +38,18 @@ class Sizes:
     bursts: int = 4
     items: int = 3600
     departments: int = 50
+    #: Items the large change is not concerned with, in its third run.
+    others: int = 96_400
     waiting: int = 10_000
     real: int = 50
     rounds: int = 200
     cases: int = 200
-    stock_cases: int = 5
+    stock_alone: int = 5
     #: Items, and bases of each.
     law_items: tuple[tuple[int, int], ...] = ((3_600, 2), (100_000, 2), (100_000, 10))
 
 
-SMALL = Sizes(2, 1, 120, 6, 300, 4, 12, 6, 1, ((120, 2), (300, 2), (300, 4)))
+SMALL = Sizes(2, 1, 120, 6, 240, 300, 4, 12, 6, 1, ((120, 2), (300, 2), (300, 4)))
 
 
 @dataclass(frozen=True)
@@ -120,15 +123,20 @@ def burst_part(ground: Ground) -> dict[str, Any]:
 
 
 def large_part(ground: Ground) -> dict[str, Any]:
-    """One change over all items, decided stage by stage and sheet by sheet."""
-    result: dict[str, Any] = {"items, departments": [ground.sizes.items, ground.sizes.departments]}
-    for name, each in (("stage by stage, s", False), ("sheet by sheet, s", True)):
-        folder = ground.folder / ("each" if each else "whole")
+    """One change over all items, decided stage by stage and sheet by sheet, and over a few of many items."""
+    sizes = ground.sizes
+    result: dict[str, Any] = {"items, departments": [sizes.items, sizes.departments]}
+    for name, each, others in (
+        (report.STAGE_WISE, False, 0),
+        (report.SHEET_WISE, True, 0),
+        (report.AMONG_MANY, False, sizes.others),
+    ):
+        folder = ground.folder / f"{'each' if each else 'whole'}{others}"
         files = folder / "files"
         files.mkdir(parents=True)
-        with beside(ground.database, "each" if each else "whole") as url:
+        with beside(ground.database, folder.name) as url:
             address = url or f"sqlite:///{folder}/large.db"
-            result[name] = large.run(address, files, ground.sizes.items, ground.sizes.departments, each=each)
+            result[name] = large.run(address, files, sizes.items, sizes.departments, each=each, others=others)
     return result
 
 
@@ -178,7 +186,14 @@ def measured(act: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     at = datetime.now(UTC).isoformat(timespec="minutes")
     found = act()
     took = round(time.monotonic() - began)
-    return {**found, "measured": {"at": at, "load before": round(load, 1), "took, s": took, "on": _processor()}}
+    where = {"at": at, "of": _commit(), "load before": round(load, 1), "took, s": took, "on": _processor()}
+    return {**found, "measured": where}
+
+
+def _commit() -> str:
+    """What was measured; empty where it is no checkout."""
+    done = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=report.DOCS, capture_output=True, text=True)
+    return done.stdout.strip()
 
 
 def run_part(name: str, store: str, sizes: Sizes) -> dict[str, Any] | None:
@@ -209,7 +224,7 @@ def main() -> int:
     for part in chosen.parts or [*PARTS, "peers"]:
         if part == "peers":
             print("peers …", file=sys.stderr, flush=True)
-            found["peers"] = measured(lambda: peers.run(sizes.cases, sizes.stock_cases))
+            found["peers"] = measured(lambda: peers.run(sizes.cases, sizes.stock_alone))
             continue
         for store in stores:
             print(f"{part}, {store} …", file=sys.stderr, flush=True)

@@ -25,13 +25,13 @@ from models.store.migrate import migrate
 from models.tables import metadata, new_id
 from tests.stories.driver import START, Story
 
-LAW = "示例市综合管理条例"
+LAW, OTHER_LAW = "示例市综合管理条例", "示例市其他事务管理条例"
 OLD, NEW = date(2020, 1, 8), date(2026, 9, 25)
 ARTICLES = 120
 
 
-def write_office(folder: Path, items: int, departments: int) -> list[Path]:
-    """Files of an office in which every item cites one law."""
+def write_office(folder: Path, items: int, departments: int, others: int = 0) -> list[Path]:
+    """Files of an office in which so many items cite one law, and so many others another."""
     names = [f"示例市第{n + 1}管理局" for n in range(departments)]
     offices = [("d-service", "示例市政务服务办公室"), ("d-list", "示例市机构编制委员会办公室"), ("d-law", "示例市司法局"),
                ("d-government", "示例市人民政府")]  # fmt: skip
@@ -52,30 +52,30 @@ def write_office(folder: Path, items: int, departments: int) -> list[Path]:
         for key, name, department, role in posts:
             rows.writerow([key, name, f"{key}@shili.example", department, role, "2", "990000", "2020-01-01", ""])
     for edition, days in ((OLD, "二十日"), (NEW, "十二个工作日")):
-        body = [
-            f"# {LAW}",
-            "",
-            f"（{edition.year}年{edition.month}月{edition.day}日示例市人民代表大会常务委员会通过）",
-            "",
-        ]
-        for n in range(1, ARTICLES + 1):
-            body += [
-                f"第{_chinese(n)}条　申请办理第{_chinese(n)}类事务的，应当提交材料；受理之日起{days}内作出决定。",
-                "",
-            ]
-        (folder / f"{LAW}({edition.isoformat()}).md").write_text("\n".join(body), encoding="utf-8")
+        _write_law(folder, LAW, edition, days)
+    if others:
+        _write_law(folder, OTHER_LAW, OLD, "二十日")
     with (folder / "items.csv").open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file)
         table.writerow(["name", "type", "code", "department", "organs", "bases", "promised_days", "statutory_days"])
-        for n in range(items):
+        for n in range(items + others):
             article = n % ARTICLES + 1
             quoted = f"申请办理第{_chinese(article)}类事务的，应当提交材料；受理之日起二十日内作出决定。"
-            basis = [{"law": LAW, "edition": OLD.isoformat(), "article": article, "quoted": quoted}]
+            law = LAW if n < items else OTHER_LAW
+            basis = [{"law": law, "edition": OLD.isoformat(), "article": article, "quoted": quoted}]
             department = names[n % departments]
             code = f"9901{n // 1000:05d}{n % 1000:03d}"
             bases = json.dumps(basis, ensure_ascii=False)
             table.writerow([f"第{n + 1}类事务许可", "01", code, department, department, bases, 10, 20])
     return sorted(folder.iterdir())
+
+
+def _write_law(folder: Path, title: str, edition: date, days: str) -> None:
+    passed = f"（{edition.year}年{edition.month}月{edition.day}日示例市人民代表大会常务委员会通过）"
+    body = [f"# {title}", "", passed, ""]
+    for n in range(1, ARTICLES + 1):
+        body += [f"第{_chinese(n)}条　申请办理第{_chinese(n)}类事务的，应当提交材料；受理之日起{days}内作出决定。", ""]
+    (folder / f"{title}({edition.isoformat()}).md").write_text("\n".join(body), encoding="utf-8")
 
 
 def _chinese(number: int) -> str:
@@ -184,11 +184,13 @@ def counted(db: Database) -> dict[str, int]:
         }
 
 
-def run(url: str, folder: Path, items: int = 3600, departments: int = 50, *, each: bool = False) -> dict[str, Any]:
-    """Seconds by name; `each`: a leg after every sheet's decision instead of one a stage."""
+def run(
+    url: str, folder: Path, items: int = 3600, departments: int = 50, *, each: bool = False, others: int = 0
+) -> dict[str, Any]:
+    """Seconds by name; `each`: a leg after every sheet's decision instead of one a stage; `others`: items not concerned."""
     db = Database(url)
     migrate(db)
-    paths = write_office(folder, items, departments)
+    paths = write_office(folder, items, departments, others)
     times: dict[str, float] = {}
     report = timed(times, "load", lambda: load(db, paths=paths, now=START))
     assert all(file["refused"] == 0 for file in report.as_json()["files"]), report.as_json()

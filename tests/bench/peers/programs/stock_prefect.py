@@ -1,7 +1,7 @@
 """The case in stock Prefect, default settings: server on SQLite, a process worker, suspend and resume with input.
 
-Run with the product's own interpreter. Each decision costs seconds, so there are few cases; all of them wait at once, are
-then decided one after another for the latency (half of them), and all at once for the throughput.
+Run with the product's own interpreter. All cases wait at once. Each decision costs seconds, so few of them are decided:
+some one after another for the latency, others all at once for the throughput.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+from common import THREADS
 from stock_flow import STEPS
 
 HERE = Path(__file__).parent
@@ -134,6 +135,11 @@ class Stock:
                 total += pages if int(fields[3]) in sessions else 0
         return total * os.sysconf("SC_PAGE_SIZE") / 1e6
 
+    def settled_memory(self) -> float:
+        """The same once the processes of the last runs have ended."""
+        time.sleep(10)
+        return self.memory()
+
     def stop(self) -> None:
         for part in reversed(self.parts):
             os.killpg(part.pid, signal.SIGTERM)
@@ -146,26 +152,33 @@ class Stock:
 
 
 def main() -> None:
-    cases = int(sys.argv[1])
+    cases, alone = int(sys.argv[1]), int(sys.argv[2])
     import prefect
 
     with tempfile.TemporaryDirectory(prefix="stock-prefect-") as name:
         stock = Stock(Path(name))
+
+        def waiting(number: int) -> str:
+            run = stock.start(number)
+            stock.waits(run, STEPS[0])
+            return run
+
         try:
-            before, started, runs = stock.memory(), [], []
-            for number in range(cases):
+            stock.carry(waiting(-1))
+            before, started, runs = stock.settled_memory(), [], []
+            for number in range(alone):
                 began = time.perf_counter()
-                runs.append(stock.start(number))
-                stock.waits(runs[-1], STEPS[0])
+                runs.append(waiting(number))
                 started.append(time.perf_counter() - began)
-            time.sleep(10)  # the process of the last run has ended
-            held = stock.memory()
-            half = max(1, cases // 2)
-            seconds = [value for run in runs[:half] for value in stock.carry(run)]
+            with ThreadPoolExecutor(THREADS) as pool:
+                runs += pool.map(waiting, range(alone, cases))
+            held = stock.settled_memory()
+            seconds = [value for run in runs[:alone] for value in stock.carry(run)]
+            at_once = runs[alone : alone + THREADS]
             began = time.perf_counter()
-            with ThreadPoolExecutor(8) as pool:
-                list(pool.map(stock.carry, runs[half:]))
-            rate = round(5 * len(runs[half:]) / (time.perf_counter() - began), 2) if runs[half:] else None
+            with ThreadPoolExecutor(THREADS) as pool:
+                list(pool.map(stock.carry, at_once))
+            rate = round(5 * len(at_once) / (time.perf_counter() - began), 2) if at_once else None
         finally:
             stock.stop()
     print(
