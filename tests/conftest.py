@@ -26,16 +26,19 @@ import sys
 import psycopg
 with psycopg.connect(sys.argv[1], autocommit=True) as server:
     for (name,) in server.execute("select datname from pg_database").fetchall():
-        if any(name.startswith(one) for one in sys.argv[2:]):
+        if any(f"{name}_".startswith(f"{one}_") for one in sys.argv[2:]):
             server.execute(f'drop database "{name}" with (force)')
 """
 
 
-def drop_databases(server: URL, *beginnings: str) -> None:
-    """Drop the databases whose names begin so, in a process of its own: each waits for a checkpoint of the server, which
-    the tables of a thousand tests hold up for two minutes where its disk is slow."""
+def drop_databases(server: URL, *names: str) -> None:
+    """Drop the databases of these names and those named after them (`name_…`).
+
+    In a process of its own: each waits for a checkpoint of the server, which the tables of a thousand tests hold up for two
+    minutes where its disk is slow.
+    """
     address = server.set(drivername="postgresql").render_as_string(hide_password=False)
-    os.posix_spawn(sys.executable, [sys.executable, "-c", _DROP, address, *beginnings], os.environ, setsid=True)
+    os.posix_spawn(sys.executable, [sys.executable, "-c", _DROP, address, *names], os.environ, setsid=True)
 
 
 @pytest.fixture(scope="session")

@@ -192,9 +192,10 @@ def _tell_log(
 
 def _new_item(room: Room, row: Row, body: dict[str, Any]) -> str:
     """A new item gets its code here, in the transaction that publishes it: one that was never given before."""
-    taken = set(room.connection.execute(select(CODE.c.value)).scalars())
     if not body.get("code"):
-        body["code"] = next_basic_code(str(body["type"]), _region(room), taken)
+        type_code, region = str(body["type"]), _region(room)
+        taken = catalogue.codes_like(room.connection, region + type_code)
+        body["code"] = next_basic_code(type_code, region, taken)
     item_id = new_id("itm")
     insert_rows(
         room.connection, ITEM, [{"id": item_id, "kind": "item", "identity": f"own:{body['code']}", "parent_id": None}]
