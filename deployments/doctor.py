@@ -387,10 +387,16 @@ class _Doctor:
         waits = timedelta() if box.oldest is None else self.now - box.oldest
         if box.undeliverable:
             yield "warn", f"{box.undeliverable} 件未送达。", "在统筹工作台更正地址，再催办或者转交。"
+        if box.failing:
+            yield (
+                "bad" if self.running else "warn",
+                f"{box.failing} 件一再没有发出，最近的原因：{box.why[:200]}。",
+                "按原因检查邮件服务器，以及 SHIXIANG_MAIL_URL 中的发件人、账号和密码；两天内会一直重试，之后列为未送达。",
+            )
         if waits > timedelta(minutes=5):
             state: State = "bad" if self.running else "warn"
             yield state, f"{box.due} 件待发，最早的已等 {_span(waits)}。", "检查邮件服务器；系统没有运行的，请启动。"
-        elif not box.undeliverable:
+        elif not box.undeliverable and not box.failing:
             yield "ok", f"{box.due} 件待发。" if box.due else "没有积压。"
 
     def changes(self) -> Iterator[Answer]:

@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import logging
 import re
+import smtplib
+import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.utils import parseaddr
 from typing import Literal
 from urllib.parse import quote
 
 import apprise
 
+from models.domain.outside import one_line
 from notifications.apprise_private import keep_tls_contexts
 
-#: As smtplib writes an answer of the server: `(550, b'no such user')`; digits in an address are none.
-_SERVER_SAYS = re.compile(r"\((?P<code>[45]\d\d), b")
+#: An answer that speaks of us although it came to the recipient or the text, as Postfix gives it by default: no
+#: authentication (530), the sender's address (5.1.7, 5.1.8, "Sender address rejected"), our machine or its greeting.
+_OF_US = re.compile(
+    r"^530|^\d+ 5\.(1\.[78]|7\.8)\b|\b(sender address|client host|helo command) rejected", re.IGNORECASE
+)
+#: This mail is longer than the server takes, said when its size is announced with the sender.
+_TOO_LONG = 552
 _NOT_REACHED = "Connection error"
+REFUSES_US = "邮件服务器不接受本系统发信：{}"
 _LOGGER = logging.getLogger("apprise")
 log = logging.getLogger("shixiang.channel")
 TIMEOUT_SECONDS = 5
@@ -28,8 +37,8 @@ TIMEOUT_SECONDS = 5
 class Outcome:
     """What became of one mail: accepted, to be tried again, or never to arrive.
 
-    `away` where the server did not answer: nothing is known about this mail. `doubtful` where it may have arrived all the
-    same: the answer to its last byte never came.
+    `away` where the server did not answer, or takes nothing from us: nothing is known about this mail. `doubtful` where it
+    may have arrived all the same: the answer to its last byte never came.
     """
 
     kind: Literal["accepted", "temporary", "permanent"]
@@ -50,26 +59,36 @@ def sendable(address: str | None) -> bool:
     )
 
 
+@dataclass
+class _Heard:
+    """What apprise said of one mail: its lines, and the error it last spoke of."""
+
+    lines: list[str] = field(default_factory=list)
+    error: BaseException | None = None
+
+
 class _Said(logging.Handler):
     """Keeps what apprise logs while a thread sends a mail: it answers with True or False alone."""
 
     def __init__(self) -> None:
         super().__init__(logging.DEBUG)
-        self._lines: dict[int, list[str]] = {}
+        self._heard: dict[int, _Heard] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
-        lines = self._lines.get(threading.get_ident())
-        if lines is not None:
-            lines.append(record.getMessage())
+        heard = self._heard.get(threading.get_ident())
+        if heard is not None:
+            heard.lines.append(record.getMessage())
+            # It writes its line while it handles the error; the line alone does not tell who was refused.
+            heard.error = sys.exception() or heard.error
 
     @contextmanager
-    def listening(self) -> Iterator[list[str]]:
-        """The lines of this thread alone: others send at the same moment."""
-        mine = self._lines[threading.get_ident()] = []
+    def listening(self) -> Iterator[_Heard]:
+        """What is said in this thread alone: others send at the same moment."""
+        mine = self._heard[threading.get_ident()] = _Heard()
         try:
             yield mine
         finally:
-            del self._lines[threading.get_ident()]
+            del self._heard[threading.get_ident()]
 
 
 _SAID = _Said()
@@ -107,9 +126,9 @@ class MailChannel:
         server = apprise.Apprise()  # a new one for every mail: a used one sleeps before the next
         if not server.add(self._address(to, headers, reply_to)):
             return Outcome("permanent", "邮件通道的地址不可用")
-        with _SAID.listening() as lines:
+        with _SAID.listening() as heard:
             done = server.notify(title=subject, body=body, body_format=apprise.NotifyFormat.TEXT)
-        return Outcome("accepted") if done else _judge(lines)
+        return Outcome("accepted") if done else _judge(heard)
 
     def _address(self, to: str, headers: Mapping[str, str], reply_to: str | None) -> str:
         parts = [f"to={quote(to, safe='@')}", "format=text", f"cto={TIMEOUT_SECONDS}", f"rto={TIMEOUT_SECONDS}"]
@@ -119,12 +138,34 @@ class MailChannel:
         return self.url + ("&" if "?" in self.url else "/?") + "&".join(parts)
 
 
-def _judge(lines: list[str]) -> Outcome:
-    """A 5xx answer to this mail is final. A server that is not reached, lets nobody in or falls silent says nothing about it."""
-    text = " ".join(lines)[-400:]
-    if any(line.startswith(_NOT_REACHED) for line in lines):
-        return Outcome("temporary", text, away=True)
-    codes = [match["code"] for match in _SERVER_SAYS.finditer(text)]
-    if not codes:
-        return Outcome("temporary", text or "邮件服务器没有回答", away=True, doubtful=True)
-    return Outcome("permanent" if all(code.startswith("5") for code in codes) else "temporary", text)
+def _judge(heard: _Heard) -> Outcome:
+    """A 5xx answer to this recipient or this mail is final.
+
+    A server that is not reached, falls silent, or wants nothing from us says nothing about the mail: what is wrong there is
+    wrong with every mail, and mended in one place.
+    """
+    reached = not any(line.startswith(_NOT_REACHED) for line in heard.lines)
+    answers = _answers(heard.error)
+    if not answers:
+        said = "邮件服务器没有回答" if reached else "邮件服务器连不上"
+        return Outcome(
+            "temporary", f"{said}（{heard.error}）"[:400] if heard.error else said, away=True, doubtful=reached
+        )
+    said = "；".join(f"{code} {words}" for code, words in answers)[:400]
+    final = all(code >= 500 for code, _ in answers)
+    refused = final and isinstance(heard.error, smtplib.SMTPSenderRefused) and answers[0][0] != _TOO_LONG
+    if not reached or isinstance(heard.error, smtplib.SMTPHeloError) or refused or (final and _OF_US.search(said)):
+        return Outcome("temporary", REFUSES_US.format(said), away=True)
+    return Outcome("permanent" if final else "temporary", said)
+
+
+def _answers(error: BaseException | None) -> list[tuple[int, str]]:
+    """Code and words of each refusal; none where the server did not get to one."""
+    found: list[tuple[int, bytes | str]] = []
+    if isinstance(error, smtplib.SMTPRecipientsRefused):
+        found = list(error.recipients.values())
+    elif isinstance(error, smtplib.SMTPResponseException):
+        found = [(error.smtp_code, error.smtp_error)]
+    return [
+        (code, one_line(said.decode(errors="replace") if isinstance(said, bytes) else said)) for code, said in found
+    ]

@@ -94,6 +94,8 @@ class Deliverer:
         self._failures = 0
         #: Monotonic: an office's clock may be set back.
         self._broken_until = 0.0
+        #: Why the server takes nothing, where that is known; it names no recipient.
+        self._fault = ""
         self._in_hand: dict[str, float] = {}
 
     def start(self) -> None:
@@ -130,7 +132,7 @@ class Deliverer:
             now = self.now()
             broken = self._broken_until - time.monotonic()
             if broken > 0:
-                self.outbox.retry(notice.id, now + timedelta(seconds=broken), "邮件服务器暂时不可用")
+                self.outbox.retry(notice.id, now + timedelta(seconds=broken), self._fault or "邮件服务器暂时不可用")
             elif now - notice.created_at > timedelta(seconds=LEASE_SECONDS / 2):
                 # It waited behind slow mails: while its lease is still ours it goes back, so that nobody sends it twice.
                 self.outbox.retry(notice.id, now, "")
@@ -198,7 +200,7 @@ class Deliverer:
     def _settle(self, notice: Claimed, outcome: Outcome, subject: str) -> None:
         now = self.now()
         if outcome.kind == "accepted":
-            self._failures, self._broken_until = 0, 0.0
+            self._failures, self._broken_until, self._fault = 0, 0.0, ""
             self.outbox.accepted(notice.id, now)
             return
         # What a server that does not answer says about a mail is nothing: such tries are not counted.
@@ -211,6 +213,7 @@ class Deliverer:
         if outcome.away and not outcome.doubtful:
             pause = min(pause, AWAY_PAUSE)
         self.outbox.retry(notice.id, now + pause, outcome.error, doubtful=outcome.doubtful)
+        self._fault = outcome.error if outcome.away else ""
         self._failures += 1
         if self._failures >= BREAK_AFTER:
             self._broken_until = time.monotonic() + BREAK_SECONDS

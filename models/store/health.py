@@ -8,11 +8,14 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from models.store.quick import Reading
+
+#: Longer than a server needs that takes a mail from a stranger at the second try.
+FAILS_LONG = timedelta(minutes=20)
 
 
 @dataclass(frozen=True)
@@ -27,11 +30,13 @@ class Server:
 
 @dataclass(frozen=True)
 class Outbox:
-    """What waits to be sent: how many are due, since when, and how many will not arrive."""
+    """What waits to be sent: how many are due, since when; how many will not arrive; how many fail again and again, and why."""
 
     due: int
     oldest: datetime | None
     undeliverable: int
+    failing: int
+    why: str
 
 
 def moment(value: Any) -> datetime | None:
@@ -95,12 +100,17 @@ def coordinators(read: Reading, today: str) -> int:
 
 def outbox(read: Reading, now: datetime, sqlite: bool) -> Outbox:
     """The outbox as it stands."""
-    at = now.astimezone(UTC)
-    bound: Any = at.replace(tzinfo=None).isoformat(sep=" ") if sqlite else at
+
+    def bound(moment: datetime) -> Any:
+        at = moment.astimezone(UTC)
+        return at.replace(tzinfo=None).isoformat(sep=" ") if sqlite else at
+
     due = "from notice where state in ('queued', 'held', 'retrying', 'sending') and next_at <= ?"
-    count, oldest = read.rows(f"select count(*), min(next_at) {due}", (bound,))[0]
+    count, oldest = read.rows(f"select count(*), min(next_at) {due}", (bound(now),))[0]
     lost = read.rows("select count(*) from notice where state = 'undeliverable'")[0][0]
-    return Outbox(int(count), moment(oldest), int(lost))
+    again = "from notice where state = 'retrying' and error <> '' and created_at <= ?"
+    failing = read.rows(f"select error {again} order by next_at desc", (bound(now - FAILS_LONG),))
+    return Outbox(int(count), moment(oldest), int(lost), len(failing), str(failing[0][0]) if failing else "")
 
 
 def stuck(read: Reading) -> list[str]:

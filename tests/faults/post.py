@@ -29,7 +29,8 @@ class Post:
     def behave(self) -> None:
         """Take every mail at once."""
         self.slow = 0.0
-        #: What is said to a recipient, or to a whole mail instead of keeping it; None takes it.
+        #: What is said to a sender, to a recipient, or to a whole mail instead of keeping it; None takes it.
+        self.to_sender: Say = _nothing
         self.to_recipient: Say = _nothing
         self.to_mail: Say = _nothing
         #: Called when a mail was kept, before the answer; in a thread of its own.
@@ -47,6 +48,14 @@ class Post:
         if self._controller is not None:
             self._controller.stop()
             self._controller = None
+
+    async def handle_MAIL(self, server: Any, session: Any, envelope: Any, address: str, options: Any) -> str:
+        said = self.to_sender(address)
+        if said is not None:
+            return said
+        envelope.mail_from = address
+        envelope.mail_options.extend(options)
+        return "250 OK"
 
     async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: Any) -> str:
         await asyncio.sleep(self.slow)

@@ -341,16 +341,37 @@ def test_a_mail_refused_for_now_is_sent_again(system: System, post: Post, answer
     case.ends()
 
 
-def test_a_mail_refused_for_good_stands_on_the_board_and_the_case_goes_on(system: System, post: Post) -> None:
-    case = Case(system, "永不接收")
+@pytest.mark.parametrize("where", ["to_recipient", "to_mail"])
+def test_a_mail_refused_for_good_stands_on_the_board_and_the_case_goes_on(
+    system: System, post: Post, where: str
+) -> None:
+    case = Case(system, f"永不接收 {where}")
     case.sleeps()
-    post.to_recipient = lambda address: "550 no such user" if "p-zhou" in address else None
+    setattr(post, where, lambda address: "550 no such user" if "p-zhou" in address else None)
     case.submit()
     until(lambda: case.notices("undeliverable"), RECOVERY, "the notice is given up")
     post.behave()
     system.says(case.id, "p-zhou", "pass")
     system.says(case.id, "p-jiang", "approve")
     until(lambda: system.show(case.id)["state"] == "closed", RECOVERY, "the change is closed")
+
+
+def test_while_the_sender_is_refused_nothing_is_given_up_and_all_leaves_when_that_is_mended(
+    system: System, post: Post
+) -> None:
+    case = Case(system, "发件人被拒")
+    case.sleeps()
+    post.to_sender = lambda address: "550 5.7.1 not a sender of ours"
+    case.submit()
+    until(lambda: case.notices("retrying"), RECOVERY, "a notice waits")
+    with system.db.reader() as connection:
+        said = connection.exec_driver_sql(
+            f"select error from notice where id = '{case.notices('retrying')[0]}'"
+        ).scalar()
+    assert said == "邮件服务器不接受本系统发信：550 5.7.1 not a sender of ours"
+    post.behave()
+    case.reviewer_is_asked()
+    case.ends()
 
 
 def test_a_mail_server_that_takes_a_mail_and_falls_silent_gets_a_marked_repeat(system: System, post: Post) -> None:

@@ -22,6 +22,7 @@ from notifications import deliverer as deliverer_module
 from notifications.channel import MailChannel, Outcome, sendable
 from notifications.deliverer import BREAK_SECONDS, LAST_TRY, LEASE_SECONDS, MOST_TRIES, Claimed, Deliverer
 from notifications.mailbox_files import read_mail, read_mails
+from tests.faults.post import Post
 
 NOW = datetime(2026, 11, 24, 1, 0, tzinfo=UTC)
 LINK = "http://127.0.0.1:8080/d/abc.def"
@@ -59,6 +60,7 @@ class Box:
     def __init__(self, notices: list[Claimed]) -> None:
         self.notices = notices
         self.said: list[tuple[str, str, Any]] = []
+        self.errors: dict[str, str] = {}
 
     def claim(self, now: datetime, limit: int, lease_seconds: float, *, sure: bool = False) -> list[Claimed]:
         taken, self.notices = self.notices[:limit], self.notices[limit:]
@@ -69,6 +71,7 @@ class Box:
 
     def retry(self, notice_id: str, next_at: datetime, error: str, *, doubtful: bool = False) -> None:
         self.said.append(("doubtful" if doubtful else "retry", notice_id, next_at))
+        self.errors[notice_id] = error
 
     def renew(self, notice_ids: Sequence[str], until: datetime) -> None:
         self.said += [("renew", notice_id, until) for notice_id in notice_ids]
@@ -271,17 +274,117 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(channel_module, "TIMEOUT_SECONDS", 0.5)
 
 
-def test_a_recipient_refused_for_good_is_undeliverable_and_one_refused_for_now_is_not() -> None:
-    hello = (b"220 hi", b"250 hi", b"250 ok")
-    assert outcome_of(*hello, b"550 no such user", b"250 ok", b"221 bye").kind == "permanent"
-    later = outcome_of(*hello, b"451 later", b"250 ok", b"221 bye")
-    assert (later.kind, later.away, later.doubtful) == ("temporary", False, False)
-
-
 def test_a_server_that_lets_nobody_in_says_nothing_about_the_mail() -> None:
     for greeting in (b"554 go away", b"421 too busy"):
         found = outcome_of(greeting)
         assert (found.kind, found.away, found.doubtful) == ("temporary", True, False)
+
+
+SESSION, SENDER, RECIPIENT, TEXT = (b"220 hi",), (b"250 hi",), (b"250 ok",), (b"250 ok", b"354 go on")
+END = (b"250 ok", b"221 bye")
+
+
+@pytest.mark.parametrize(
+    ("said", "answer"),
+    [
+        ((b"220 hi", b"550 no EHLO", b"550 we do not know you"), "550 we do not know you"),
+        ((*SESSION, *SENDER, b"530 5.7.0 authenticate first"), "530 5.7.0 authenticate first"),
+        ((*SESSION, *SENDER, b"550 5.7.1 not your address"), "550 5.7.1 not your address"),
+        ((*SESSION, *SENDER, *RECIPIENT, b"530 5.7.0 authenticate first"), "530 5.7.0 authenticate first"),
+        # As Postfix answers by default: it says whom it does not want only when it is told the recipient.
+        (
+            (
+                *SESSION,
+                *SENDER,
+                *RECIPIENT,
+                b"553 5.7.1 <shixiang@localhost.local>: Sender address rejected: not owned",
+            ),
+            "553 5.7.1 <shixiang@localhost.local>: Sender address rejected: not owned",
+        ),
+        ((*SESSION, *SENDER, *RECIPIENT, b"554 5.7.1 <x[10.0.0.1]>: Client host rejected: no"), "Client host rejected"),
+        ((*SESSION, *SENDER, *RECIPIENT, b"550 5.1.8 no such domain"), "550 5.1.8 no such domain"),
+        ((*SESSION, *SENDER, *RECIPIENT, *TEXT[:1], b"530 5.7.0 authenticate first"), "530 5.7.0 authenticate first"),
+        ((b"554 5.7.1 go away",), "554 5.7.1 go away"),
+    ],
+)
+def test_a_refusal_of_the_sender_or_of_the_session_says_nothing_about_the_mail(
+    said: tuple[bytes, ...], answer: str
+) -> None:
+    found = outcome_of(*said, *END)
+    assert (found.kind, found.away, found.doubtful) == ("temporary", True, False)
+    assert found.error.startswith("邮件服务器不接受本系统发信：") and answer in found.error
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        (*SESSION, *SENDER, b"552 5.3.4 message size exceeds fixed limit"),
+        (*SESSION, *SENDER, *RECIPIENT, b"550 5.1.1 no such user"),
+        (*SESSION, *SENDER, *RECIPIENT, b"552 5.2.2 mailbox full"),
+        (*SESSION, *SENDER, *RECIPIENT, b"554 5.7.1 relay access denied"),
+        (*SESSION, *SENDER, *RECIPIENT, *TEXT[:1], b"554 no valid recipients"),
+        (*SESSION, *SENDER, *RECIPIENT, *TEXT, b"554 5.6.0 content rejected"),
+    ],
+)
+def test_a_recipient_or_a_mail_refused_for_good_is_given_up(said: tuple[bytes, ...]) -> None:
+    found = outcome_of(*said, *END)
+    assert (found.kind, found.away, found.doubtful) == ("permanent", False, False)
+    assert said[-1].decode() in found.error
+
+
+@pytest.mark.parametrize(
+    ("said", "away"),
+    [
+        ((b"220 hi", b"450 not now", b"450 not now"), True),
+        ((*SESSION, *SENDER, b"452 4.3.1 no room"), False),
+        ((*SESSION, *SENDER, *RECIPIENT, b"450 greylisted"), False),
+        ((*SESSION, *SENDER, *RECIPIENT, *TEXT[:1], b"451 later"), False),
+        ((*SESSION, *SENDER, *RECIPIENT, *TEXT, b"452 4.3.1 no room"), False),
+    ],
+)
+def test_what_is_refused_for_now_is_tried_again_and_came_nowhere(said: tuple[bytes, ...], away: bool) -> None:
+    found = outcome_of(*said, *END)
+    assert (found.kind, found.away, found.doubtful) == ("temporary", away, False)
+
+
+def test_what_a_server_answers_is_kept_as_one_line_any_database_takes() -> None:
+    found = outcome_of(*SESSION, *SENDER, *RECIPIENT, b"550-\x1b[31mno\x00\r\n550 such \xff user", *END)
+    assert (found.kind, found.error) == ("permanent", "550 [31mno such \ufffd user")
+
+
+@pytest.fixture
+def post(tmp_path: Path) -> Iterator[Post]:
+    server = Post(free_port(), tmp_path)
+    server.open()
+    yield server
+    server.close()
+
+
+def test_while_the_sender_is_refused_nothing_is_given_up_and_the_server_is_left_alone(post: Post) -> None:
+    asked: list[str] = []
+
+    def refuse(sender: str) -> str:
+        asked.append(sender)
+        return "550 5.7.1 not a sender of ours"
+
+    post.to_sender = refuse
+    box = Box([claimed(id=f"n{n}") for n in range(20)])
+    deliverer = Deliverer(box, channel_to(post.port), lambda notice: LINK, lambda: NOW)
+    while deliverer.deliver_once():
+        pass
+    assert len(asked) == 8 and {kind for kind, _, _ in box.said} == {"retry"}
+    deliverer.hand([claimed(id="handed")])
+    deliverer.stop()
+    assert len(asked) == 8 and box.said[-1][:2] == ("retry", "handed")
+    assert "550 5.7.1 not a sender of ours" in box.errors["handed"]
+
+
+def test_a_mail_refused_after_its_text_is_undeliverable_alone(post: Post) -> None:
+    post.to_mail = lambda to: "554 5.6.0 not this one" if to.startswith("lu") else None
+    box = Box([claimed(id="bad", address="lu@shili.example"), claimed(id="good")])
+    deliver(box, channel_to(post.port))
+    assert sorted((kind, notice) for kind, notice, _ in box.said) == [("accepted", "good"), ("undeliverable", "bad")]
+    assert len(read_mails(post.folder)) == 1
 
 
 @pytest.mark.usefixtures("hasty")

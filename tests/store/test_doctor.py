@@ -143,6 +143,19 @@ def test_what_is_wrong_in_the_data_is_named_with_what_to_do(story: tuple[Setting
     assert looked(settings, now)["coordinators"].state == "bad"
 
 
+def test_mails_that_fail_again_and_again_are_said_with_what_the_server_answers(story: tuple[Settings, Story]) -> None:
+    settings, told = story
+    said = "邮件服务器不接受本系统发信：530 5.7.0 authenticate first"
+    waits = {"state": "retrying", "error": said, "next_at": told.now + timedelta(seconds=9)}
+    with told.db.writer() as connection:
+        connection.execute(update(NOTICE).values(created_at=told.now - timedelta(minutes=19), **waits))
+    assert looked(settings, told.now)["outbox"].state == "ok"
+    later = told.now + timedelta(minutes=2)
+    found = looked(settings, later)["outbox"]
+    assert found.state == "warn" and f"1 件一再没有发出，最近的原因：{said}。" in found.message
+    assert "发件人、账号和密码" in found.todo
+
+
 def test_a_clock_that_went_back_is_noticed(story: tuple[Settings, Story]) -> None:
     settings, told = story
     found = looked(settings, told.now - timedelta(hours=3))["clock"]
