@@ -146,6 +146,8 @@ class _Doctor:
             if read.empty:
                 return
             self.read = read
+            if not self.sqlite:
+                health.hurry(read)
             yield "clock", "时钟", self.clock
             yield "coordinators", "统筹协调人", self.coordinators
             yield "engine", "流程引擎", self.engine
@@ -277,7 +279,11 @@ class _Doctor:
         today = self.now.astimezone(SHANGHAI).date()
         known = official_calendar(loaded).official_years or frozenset()
         if today.year not in known:
-            yield "bad", f"{today.year} 年的安排没有载入，时限均为暂定。", "请运行 `shixiang calendar load`。"
+            yield (
+                "bad",
+                f"{today.year} 年的安排没有载入，时限均为暂定。",
+                f"请运行 `shixiang calendar load {today.year}.csv`。",
+            )
         elif today.year + 1 in known or today.month < 11:
             yield "ok", f"{today.year}{f' 和 {today.year + 1}' if today.year + 1 in known else ''} 年的安排已有。"
         else:
@@ -297,6 +303,7 @@ class _Doctor:
                     yield "ok", "还没有数据，首次启动或者载入时建立。"
                     return
                 server, revision = health.server(read, self.sqlite), quick.revision(read)
+                waiting = health.Waiting(0, timedelta(), ()) if self.sqlite else health.waiting(read)
         except Exception as error:
             yield (
                 "unusable",
@@ -313,8 +320,30 @@ class _Doctor:
             todo = "稍后再查；一直如此的，看是谁长时间占用。" if "locked" in fault else "请检查文件权限和磁盘空间。"
             yield "bad", f"{self.file} 现在不能写入（{fault}）。", todo
             return
+        if server.read_only:
+            yield (
+                "bad",
+                "PostgreSQL 只读，不能写入。",
+                "请确认 SHIXIANG_DATABASE_URL 指向主库，或者请数据库的维护人员取消只读。",
+            )
+            return
+        if waiting.count:
+            holders = "、".join(str(pid) for pid in waiting.holders)
+            yield (
+                "bad",
+                f"{waiting.count} 个操作在等锁，最久的已等 {_span(waiting.longest)}，占用的是服务器进程 {holders}。",
+                "稍后再查；一直如此的，在 pg_stat_activity 中看该进程在做什么，必要时请数据库的维护人员结束它。",
+            )
+            return
         if revision != head():
             yield "warn", f"数据版本 {revision}，程序版本 {head()}。", "下一次启动时自动升级；升级前请先备份。"
+            return
+        if self.file is not None and (mode := health.journal_mode(self.file)) != "wal":
+            yield (
+                "warn",
+                f"{self.file} 可以写入，但 journal_mode 是 {mode}（应为 wal），有人写入时其他人要等。",
+                "下一次启动时自动改回；改不回的，多半在网络盘上，请把数据目录放到本机磁盘。",
+            )
             return
         yield "ok", f"{server.name} {server.version}，数据版本 {revision}，可以写入。"
 

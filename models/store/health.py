@@ -16,16 +16,28 @@ from models.store.quick import Reading
 
 #: Longer than a server needs that takes a mail from a stranger at the second try.
 FAILS_LONG = timedelta(minutes=20)
+#: Longer than any verb holds a lock.
+WAITS_LONG = timedelta(seconds=5)
 
 
 @dataclass(frozen=True)
 class Server:
-    """The database program: its version, its clock (None on SQLite), and what it lacks."""
+    """The database program: its version, its clock (None on SQLite), what it lacks, and whether it takes no writes."""
 
     name: str
     version: str
     now: datetime | None
     lacks: tuple[str, ...] = ()
+    read_only: bool = False
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Those who wait for a lock: how many, the longest, and the server's processes that hold what they wait for."""
+
+    count: int
+    longest: timedelta
+    holders: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -51,10 +63,14 @@ def server(read: Reading, sqlite: bool) -> Server:
     """The program behind the data."""
     if sqlite:
         return Server("SQLite", sqlite3.sqlite_version, None)
-    version, now = read.rows("select current_setting('server_version'), clock_timestamp()")[0]
+    asked = (
+        "select current_setting('server_version'), clock_timestamp(), current_setting('transaction_read_only') = 'on'"
+    )
+    version, now, read_only = read.rows(asked)[0]
     there = {name for (name,) in read.rows("select name from pg_available_extensions")}
     wanted = ("btree_gist", "pg_trgm")
-    return Server("PostgreSQL", str(version).split(" ")[0], moment(now), tuple(n for n in wanted if n not in there))
+    lacks = tuple(name for name in wanted if name not in there)
+    return Server("PostgreSQL", str(version).split(" ")[0], moment(now), lacks, bool(read_only))
 
 
 def write_fault(path: Path) -> str | None:
@@ -63,10 +79,31 @@ def write_fault(path: Path) -> str | None:
         try:
             connection.execute("begin immediate")
             connection.execute("rollback")
-            mode = connection.execute("pragma journal_mode").fetchone()[0]
         except sqlite3.Error as error:
             return str(error)
-    return None if mode == "wal" else f"journal_mode={mode}"
+    return None
+
+
+def journal_mode(path: Path) -> str:
+    """How a SQLite file is written: `wal` as we open it; with another, whoever writes keeps readers out."""
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        return str(connection.execute("pragma journal_mode").fetchone()[0])
+
+
+def hurry(read: Reading) -> None:
+    """On PostgreSQL: a table that another holds is not waited for; the question fails."""
+    read.rows("select set_config('lock_timeout', '100ms', false)")
+
+
+def waiting(read: Reading) -> Waiting:
+    """Who waits for a lock on PostgreSQL for long, and which processes of the server hold it."""
+    sql = (
+        "select clock_timestamp() - query_start, pg_blocking_pids(pid) from pg_stat_activity"
+        " where datname = current_database() and wait_event_type = 'Lock'"
+    )
+    found = [(span, pids) for span, pids in read.rows(sql) if span >= WAITS_LONG]
+    holders = sorted({pid for _, pids in found for pid in pids})
+    return Waiting(len(found), max((span for span, _ in found), default=timedelta()), tuple(holders))
 
 
 def facts(read: Reading) -> dict[str, str]:

@@ -54,7 +54,8 @@ def reading(url: str) -> Iterator[Reading]:
     if not sqlite:
         import psycopg
 
-        connection = psycopg.connect(url.replace("+psycopg", "", 1))
+        # Each question by itself: one that fails spoils no other, and nothing is held between them.
+        connection = psycopg.connect(url.replace("+psycopg", "", 1), autocommit=True)
     elif (path := Path(url.removeprefix("sqlite:///"))).is_file():
         connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=30)
     try:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import socket
 import socketserver
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from sqlalchemy import delete, insert, update
@@ -20,7 +26,7 @@ from deployments import doctor
 from deployments.doctor import Check, examine, exit_code, mail_server
 from deployments.ports import free_port
 from models.settings import Settings
-from models.store import office
+from models.store import health, office
 from models.store.change import CHANGE, ENGINE, SHEET, STEP
 from models.store.database import Database
 from models.store.migrate import migrate
@@ -30,6 +36,7 @@ from models.tables import Person, Workday
 from notifications.links import load_secrets
 from tests.factories import LAW, NEW, OLD, small_office
 from tests.stories.driver import START, Story
+from tests.system import until
 
 LAW_CHANGE = {"title": "餐饮条例修订", "law": LAW, "from_version": OLD.isoformat(), "to_version": NEW.isoformat()}
 
@@ -162,11 +169,163 @@ def test_a_clock_that_went_back_is_noticed(story: tuple[Settings, Story]) -> Non
     assert found.state == "bad" and "3 小时" in found.message
 
 
-def test_while_up_runs_a_silent_engine_port_and_watch_are_bad(
+@pytest.fixture
+def up_runs(story: tuple[Settings, Story]) -> Iterator[None]:
+    """The home is held as `up` holds it."""
+    with (story[0].home_path / "up.lock").open("w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+
+
+def test_whether_up_runs_is_told_by_who_holds_the_home(story: tuple[Settings, Story], up_runs: None) -> None:
+    settings, told = story
+    assert "系统正在运行" in looked(settings, told.now)["home"].message
+    found = looked(settings, told.now)["ports"]
+    assert found.state == "bad" and "没有应答" in found.message and str(settings.home_path / "logs") in found.todo
+
+
+def test_a_home_that_up_has_left_is_not_running(story: tuple[Settings, Story]) -> None:
+    settings, told = story
+    (settings.home_path / "up.lock").touch()
+    found = looked(settings, told.now)
+    assert "系统正在运行" not in found["home"].message and found["ports"].state == "ok"
+
+
+@pytest.mark.parametrize(
+    ("free", "state", "says", "todo"),
+    [
+        (199_000_000, "bad", "剩余 0.2 GB，即将写满", "写满时系统不再记录，已记录的不受影响"),
+        (1_900_000_000, "warn", "剩余 1.9 GB", "把 backups 移到别处"),
+        (2_000_000_000, "ok", "剩余 2.0 GB", ""),
+    ],
+)
+def test_a_disk_that_fills_is_said_before_it_is_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, state: str, says: str, todo: str
+) -> None:
+    asked: list[Path] = []
+
+    def usage(path: Path) -> Any:
+        asked.append(path)
+        return SimpleNamespace(free=free)
+
+    monkeypatch.setattr("deployments.doctor.shutil.disk_usage", usage)
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    found = looked(Settings(home=home, database_url=f"sqlite:///{tmp_path / 'data' / 'x.db'}"), START)["disk"]
+    assert (found.state, says in found.message, todo in found.todo) == (state, True, True)
+    # Where the data will lie does not exist yet: the disk of the folder above it is asked.
+    assert set(asked) == {home, tmp_path}
+
+
+def test_versions_that_are_not_those_of_the_lock_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    locked = doctor._locked()
+    assert set(doctor.PINNED) <= set(locked)
+
+    def there(name: str) -> str:
+        if name == "apprise":
+            raise PackageNotFoundError(name)
+        return "0.1" if name == "fastapi" else locked[name]
+
+    monkeypatch.setattr(doctor, "version", there)
+    found = looked(Settings(home=tmp_path / "none"), START)["versions"]
+    assert found.state == "bad" and "lock.txt" in found.todo
+    fastapi = f"fastapi 0.1（应为 {locked['fastapi']}）"
+    assert found.message == f"与锁定的版本不同：{fastapi}、apprise 没有安装（应为 {locked['apprise']}）。"
+
+
+def test_a_year_without_its_holidays_is_said_with_what_to_do(story: tuple[Settings, Story]) -> None:
+    settings, told = story
+    with told.db.writer() as connection:
+        connection.execute(delete(table(Workday)))
+        connection.execute(insert(table(Workday)), [{"day": date(2041, 1, 1), "is_workday": False}])
+
+    def holidays(year: int, month: int) -> Check:
+        return looked(settings, datetime(year, month, 15, tzinfo=UTC))["holidays"]
+
+    assert holidays(2041, 10).state == "ok"
+    coming = holidays(2041, 11)
+    assert coming.state == "warn" and "2042 年的安排没有载入" in coming.message
+    assert "`shixiang calendar load 2042.csv`" in coming.todo
+    missing = holidays(2042, 1)
+    assert missing.state == "bad" and "2042 年的安排没有载入，时限均为暂定" in missing.message
+    assert "`shixiang calendar load 2042.csv`" in missing.todo
+
+
+def test_a_file_without_a_write_ahead_log_is_said_to_be_that_and_mended_by_the_next_start(
+    story: tuple[Settings, Story],
+) -> None:
+    settings, told = story
+    if not told.db.sqlite:
+        pytest.skip("a question of SQLite")
+    told.db.close()
+    file = settings.business_url.removeprefix("sqlite:///")
+    with contextlib.closing(sqlite3.connect(file)) as connection:
+        connection.execute("pragma journal_mode=delete")
+    found = looked(settings, told.now)["database"]
+    assert found.state == "warn" and "journal_mode 是 delete" in found.message and "不能写入" not in found.message
+    assert "下一次启动时自动改回" in found.todo
+    with told.db.writer():
+        pass
+    assert looked(settings, told.now)["database"].state == "ok"
+
+
+def test_a_lock_that_others_wait_for_is_said_on_postgresql(
     story: tuple[Settings, Story], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings, told = story
-    monkeypatch.setattr(doctor._Doctor, "_running", lambda self: True)
+    if told.db.sqlite:
+        pytest.skip("a question of PostgreSQL")
+    monkeypatch.setattr(health, "WAITS_LONG", timedelta(0))
+
+    def another() -> None:
+        with told.db.writer() as connection:
+            connection.execute(update(CHANGE).values(stuck=None))
+
+    with told.db.writer() as connection:
+        connection.execute(update(CHANGE).values(stuck="占用"))
+        holder = connection.exec_driver_sql("select pg_backend_pid()").scalar()
+        waits = threading.Thread(target=another)
+        waits.start()
+        waiting = (
+            "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+        )
+        with told.db.reader() as looks:
+            until(lambda: looks.exec_driver_sql(waiting).scalar(), 20, "somebody waits for the lock")
+        found = looked(settings, told.now)["database"]
+    waits.join()
+    assert found.state == "bad" and "1 个操作在等锁" in found.message and str(holder) in found.message
+    assert "pg_stat_activity" in found.todo
+    assert looked(settings, told.now)["database"].state == "ok"
+
+
+def test_a_postgresql_that_takes_no_writes_is_not_said_to_be_writable(story: tuple[Settings, Story]) -> None:
+    settings, told = story
+    if told.db.sqlite:
+        pytest.skip("a question of PostgreSQL")
+    found = looked(
+        settings.model_copy(update={"database_url": f"{told.db.url}?options=-c%20default_transaction_read_only%3Don"}),
+        told.now,
+    )
+    assert found["database"].state == "bad" and "只读" in found["database"].message and found["database"].todo
+
+
+def test_tables_held_by_another_keep_the_doctor_no_longer_than_his_time(story: tuple[Settings, Story]) -> None:
+    settings, told = story
+    if told.db.sqlite:
+        pytest.skip("SQLite reads what was committed, whoever writes")
+    with told.db.writer() as connection:
+        connection.exec_driver_sql("lock table change, change_log, notice, meta, engine in access exclusive mode")
+        began = time.monotonic()
+        found = looked(settings, told.now)
+        took = time.monotonic() - began
+    assert found["changes"].state == "bad" and "没有查成" in found["changes"].message
+    assert found["coordinators"].state == "ok"
+    assert took < 2
+
+
+@pytest.mark.usefixtures("up_runs")
+def test_while_up_runs_a_silent_engine_port_and_watch_are_bad(story: tuple[Settings, Story]) -> None:
+    settings, told = story
     now = told.now
     with told.db.writer() as connection:
         seen = {"id": "e", "pid": 1, "host": "h", "started_at": now, "seen_at": now - timedelta(minutes=3)}
