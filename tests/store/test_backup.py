@@ -10,7 +10,9 @@ import secrets
 import shutil
 import stat
 import tarfile
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,7 @@ from models.actions.signing import desk_of, session_person
 from models.actions.tokens import holder, issue, revoke
 from models.domain.errors import BadInput, Conflict, Refusal, Unusable
 from models.settings import Settings
+from models.store import copying
 from models.store.change import ASSIGNMENT, CHANGE, DECISION, ENGINE, Row, rows
 from models.store.database import Database
 from models.store.migrate import migrate
@@ -39,6 +42,7 @@ from notifications.links import check_token, load_secrets, make_token, read_toke
 from tests.conftest import drop_databases
 from tests.factories import LAW, NEW, OLD, PEOPLE, small_office
 from tests.stories.driver import START, Story
+from tests.system import until
 
 LAW_CHANGE = {"title": "餐饮条例修订", "law": LAW, "from_version": OLD.isoformat(), "to_version": NEW.isoformat()}
 VERDICTS = {"scope": "confirm", "draft": "submit", "approval": "approve"}
@@ -162,6 +166,64 @@ def test_a_clerk_restores_last_weeks_backup_and_every_change_goes_on(place: Plac
     finish(again, story)
     assert verify(again).findings == []
     again.close()
+
+
+def test_a_backup_made_while_several_decide_holds_one_moment(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings, fresh = place("old"), place("new")
+    first = office(settings)
+    db, ended = first.db, threading.Event()
+    stories = [Story(db, now=first.now) for _ in range(3)]
+    people = (("p-wen", "990700188000"), ("p-wen", "990100356000"), ("p-he", "990100342001"))
+    for story, (_, code) in zip(stories, people, strict=True):
+        item = {"target": {"kind": "item", "code": code}, "outcomes": ["change_guide"], "set": {"promised_days": 5}}
+        story.start("agency_request", {"title": f"规范 {code}", "reason": "统一口径", "items": [item]})
+
+    def rounds(story: Story, drafter: str) -> None:
+        while not ended.is_set():
+            story.says(drafter, "submit")
+            story.says("p-zhou", "return", comment="请写明依据")
+
+    def decided(where: Database = db) -> set[str]:
+        return {row["id"] for row in found(where, select(DECISION.c.id))}
+
+    seen: list[set[str]] = []
+    # What takes the snapshot's rows (PostgreSQL), or looks at the pages that were copied (SQLite).
+    name = "_sqlite_facts" if db.sqlite else "_tool"
+    real = getattr(copying, name)
+
+    def while_others_decide(*arguments: Any) -> Any:
+        """Somebody decides after the moment of the backup was taken, and others while it is written."""
+        begun = decided()
+        until(lambda: decided() - begun, 60, "a decision after the snapshot")
+        seen.extend((begun, decided()))
+        done = real(*arguments)
+        seen.append(decided())
+        return done
+
+    monkeypatch.setattr(copying, name, while_others_decide)
+    with ThreadPoolExecutor(len(stories)) as pool:
+        working = [pool.submit(rounds, story, who) for story, (who, _) in zip(stories, people, strict=True)]
+        try:
+            until(lambda: len(decided()) > 8, 60, "everybody decides")
+            before = decided()
+            archive = made(settings, first)
+        finally:
+            ended.set()
+        for one in working:
+            one.result(60)
+    monkeypatch.undo()
+    late = decided() - seen[0]
+    db.close()
+    assert back(fresh, archive.path, first).findings == []
+    again = Database(fresh.business_url)
+    kept = decided(again)
+    assert late and before <= kept and not kept & late
+    assert len(kept) == archive.facts.counts["decision"]
+    for story in stories:
+        finish(again, story)
+    assert verify(again).findings == []
+    again.close()
+    print(f"{len(seen[1] - seen[0])} decisions before, {len(seen[2] - seen[1])} while {name} ran; {len(kept)} are kept")
 
 
 def tokens_of(db: Database, story: Story) -> dict[str, tuple[str, str]]:
