@@ -1,13 +1,14 @@
-"""Makes the fixture of an upgrade: an office as an earlier state of the project left it, with 50 changes in every phase.
+"""Makes the fixture of an upgrade: an office as a state of the project left it, with 50 changes in every phase.
 
-    python tests/upgrade/make_previous.py ce1ce17
+    python tests/upgrade/make_previous.py COMMIT [--with-runs]
 
 takes that commit out of the repository, makes the office with its own code, lets its own Prefect server and engine give
-each open change a run that sleeps, and writes beside this file
-  previous.json.gz      every row of our database as SQLite holds it, by table, with the revision of its schema
-  prefect.db.gz         Prefect's database of the same moment, without its events and logs
-The ids differ with every making; everything else is the same. It was made once for each state that was handed out, and is
-not made again when the code changes.
+each open change a run that sleeps, and writes beside this file, named by the revision of the schema,
+  NNNN.json.gz          every row of our database as SQLite holds it, by table, with that revision
+  NNNN.prefect.db.gz    with `--with-runs`: Prefect's database of the same moment, without its events and logs
+The ids differ with every making; everything else is the same. A fixture is made once, when its schema is about to be
+followed by another, and not made again when the code changes. Where the code of a commit has moved on, this file moves with
+it; 0002 was made at ce1ce17 by its form of then.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ HERE = Path(__file__).resolve().parent
 #: The moment of the fixture: a Monday morning.
 MOMENT = datetime(2026, 12, 21, 1, 0, tzinfo=UTC)
 ITEMS = 140
+#: A law with divisions, in two texts, and a law its articles name.
+DIVIDED, NAMED = "示例市便民服务条例", "示例市备案管理办法"
 #: So many runs sleep at least.
 ASLEEP = 18
 #: What tells nothing of a run that sleeps.
@@ -39,7 +42,7 @@ WATCHED = ("events", "event_resources", "log", "artifact_collection")
 def main() -> None:
     """Take the commit out, and run this file inside it."""
     if sys.argv[1] == "--inside":
-        inside(Path(sys.argv[2]))
+        inside(Path(sys.argv[2]), with_runs="--with-runs" in sys.argv)
         return
     root = HERE.parent.parent
     with tempfile.TemporaryDirectory() as folder:
@@ -48,18 +51,18 @@ def main() -> None:
         archive = subprocess.run(["git", "archive", sys.argv[1]], cwd=root, check=True, capture_output=True).stdout
         subprocess.run(["tar", "-x", "-C", str(old)], input=archive, check=True)
         environment = {**os.environ, "PYTHONPATH": str(old)}
-        command = [sys.executable, str(Path(__file__).resolve()), "--inside", str(Path(folder) / "home")]
+        command = [sys.executable, str(Path(__file__).resolve()), "--inside", str(Path(folder) / "home"), *sys.argv[2:]]
         subprocess.run(command, cwd=old, env=environment, check=True)
 
 
 # --- in the old state's own code -----------------------------------------------------------------------------------
 
 
-def inside(home: Path) -> None:
+def inside(home: Path, *, with_runs: bool) -> None:
     """Everything below runs with the code of the old state."""
     from models.store.database import Database
     from models.store.migrate import migrate
-    from tests.factories import small_office
+    from tests.law_office import law_office
 
     home.mkdir(parents=True)
     clock_file = home / "clock"
@@ -67,29 +70,30 @@ def inside(home: Path) -> None:
     os.environ["SHIXIANG_CLOCK"] = str(clock_file)
     db = Database(f"sqlite:///{home / 'shixiang.db'}")
     migrate(db)
-    small_office(db, datetime(2026, 1, 5, 1, 0, tzinfo=UTC), schema=False)
+    law_office(db, datetime(2026, 1, 5, 1, 0, tzinfo=UTC))
     more_items(db)
     make = Maker(db)
     fifty(make)
+    office_at_work(db)
     run_engine(home)
     left_alone(make)
     db.close()
-    write(home)
+    write(home, with_runs=with_runs)
 
 
 def more_items(db: Any) -> None:
     """So many items of two departments that 50 changes need not meet."""
     from sqlalchemy import insert
 
-    from models.domain.content import content_hash
-    from models.store import catalogue
-    from models.store.publication import new_publication
+    from models.domain.content import ItemContent
+    from models.domain.law_text import Article
+    from models.store import laws
     from models.store.sql import table
-    from models.tables import Item, Meta, Substitute
-    from tests.factories import item_content
+    from models.tables import Meta, Substitute
+    from tests.factories import dated_law, item_content, put_in_catalogue
 
     at = datetime(2026, 1, 6, 1, 0, tzinfo=UTC)
-    versions = []
+    found = {}
     with db.writer() as connection:
         connection.execute(insert(table(Meta)).values(key="sample", value="true"))
         away = {
@@ -99,20 +103,48 @@ def more_items(db: Any) -> None:
             "to_on": date(2026, 12, 31),
         }
         connection.execute(insert(table(Substitute)).values(id="sub-1", **away))
-        publication, _ = new_publication(connection, change_id=None, title="补充目录", effective_at=at, now=at)
+        for day, days in ((date(2020, 5, 1), "二十日"), (date(2026, 11, 1), "十日")):
+            texts = ("为了便民，制定本条例。", f"设立便民服务点，应当依照《{NAMED}》备案，{days}内办结。")
+            divisions = (("第一章 总则",), ("第二章 服务点", "第一节 设立"))
+            articles = [Article(no=n, text=texts[n - 1], division=divisions[n - 1]) for n in (1, 2)]
+            laws.save_law(connection, dated_law(DIVIDED, day, articles))
         for number in range(ITEMS):
             code = f"9902{number:05d}000"
             department = ("d-trade", "d-market", "d-empty")[2 if number >= ITEMS - 4 else number % 2]
-            connection.execute(insert(table(Item)).values(id=f"itm-{code}", kind="item", identity=f"own:{code}"))
             content = item_content(code, f"便民服务点备案（{number + 1:03d}）", "10", department, None)
-            versions.append(
-                catalogue.NewVersion(
-                    item_id=f"itm-{code}", content=content.model_dump(mode="json"), name=content.name, type="10", code=code,
-                    department_id=department, department_text="", state="active", adjustment_id=None, legal_since=None,
-                    hash=content_hash(content),
-                )
-            )  # fmt: skip
-        catalogue.write_versions(connection, publication_id=publication, versions=versions, effective_at=at, now=at)
+            if number % 10 == 0:
+                quoted = f"设立便民服务点，应当依照《{NAMED}》备案，二十日内办结。"
+                basis = {"law": DIVIDED, "edition": "2020-05-01", "article": 2, "quoted": quoted}
+                content = ItemContent.model_validate({**content.model_dump(mode="json"), "bases": [basis]})
+            found[f"itm-{code}"] = (f"own:{code}", content)
+        put_in_catalogue(connection, "补充目录", found, at)
+
+
+def office_at_work(db: Any) -> None:
+    """What belongs to no change: codes, sessions, keys of other systems, an arrangement of holidays, the head of a day."""
+    from sqlalchemy import insert, select
+
+    from models.actions.audit import seal_day
+    from models.actions.proving import prove, send_code
+    from models.actions.tokens import holder, issue, revoke
+    from models.store.change import CHANGE, rows
+    from models.store.sql import table
+    from models.tables import Session, Workday
+
+    with db.reader() as connection:
+        change = rows(connection, select(CHANGE).limit(1))[0]["id"]
+    for person, right in (("p-zhou", True), ("p-lu", False)):
+        send_code(db, person_id=person, change_id=change, stage="legality", browser=person, key_id="k1", now=MOMENT)
+        if right:
+            prove(db, person_id=person, browser=person, check=lambda row: True, now=MOMENT)
+    tokens = [issue(db, person="p-zhou", scopes=["read"], expires=None, now=MOMENT) for _ in range(2)]
+    assert holder(db, token=tokens[0][1], now=MOMENT) is not None
+    revoke(db, token_id=tokens[1][0], now=MOMENT)
+    assert seal_day(db, now=MOMENT)
+    session = {"hash": "h", "person_id": "p-zhou", "created_at": MOMENT, "expires_at": MOMENT + timedelta(hours=12)}
+    with db.writer() as connection:
+        connection.execute(insert(table(Session)).values(**session))
+        connection.execute(insert(table(Workday)).values(day=date(2028, 1, 3), is_workday=False))
 
 
 class Maker:
@@ -190,7 +222,8 @@ def fifty(make: Maker) -> None:
         registered, scoping, scope_decided, drafting, saved, saved_one_of_two, submitted, at_form, in_review, half_done,
         half_done_not_taken_up, back_from_form, back_in_group, again_in_review, split, naming_half, before_approval, sent_to_change,
         scheduled, blocked, stuck, late_reminded, late_superior, late_supervised, declined, no_owner, reassigned, taken_out,
-        last_decision_not_taken_up, partly_published, substitute, adding, cancelling, orphan,
+        last_decision_not_taken_up, partly_published, substitute, adding, cancelling, orphan, reach_before_scope, reach_confirmed,
+        reach_partly_published,
     ]  # fmt: skip
     again = [drafting, in_review, half_done, back_from_form, split, before_approval, scheduled, late_superior, declined,
              submitted, registered, saved, at_form, naming_half, orphan, half_done_not_taken_up]  # fmt: skip
@@ -210,6 +243,28 @@ def scoping(make: Maker) -> None:
 
 def scope_decided(make: Maker) -> None:
     make.law().says("p-zhou", "confirm", wake=False)
+
+
+def reach_before_scope(make: Maker) -> Any:
+    """Rows of every road are proposed: a full one, a short one, and none."""
+    from tests.law_office import CHANGE
+
+    return make.start("law_change", {**CHANGE, "title": f"集体用餐修订（{make.made + 1}）"}, 4, True)
+
+
+def reach_confirmed(make: Maker) -> Any:
+    story = reach_before_scope(make)
+    story.says("p-zhou", "confirm")
+    return story
+
+
+def reach_partly_published(make: Maker) -> None:
+    """Each drafts and decides what lies open for him, but one department."""
+    story = reach_confirmed(make)
+    story.says("p-wen", "submit")
+    for person, verdict in (("p-zhou", "pass"), ("p-lu", "pass"), ("p-gao", "pass"), ("p-jiang", "approve")):
+        if story.open_for(person):
+            story.says(person, verdict)
 
 
 def drafting(make: Maker) -> Any:
@@ -473,8 +528,8 @@ def run_engine(home: Path) -> None:
     assert without == 0 and asleep >= ASLEEP
 
 
-def write(home: Path) -> None:
-    """Both databases beside this file."""
+def write(home: Path, *, with_runs: bool) -> None:
+    """Our database, or both, beside this file."""
     found: dict[str, Any] = {}
     with sqlite3.connect(home / "shixiang.db") as ours:
         ours.execute("update engine set host = 'host'")
@@ -484,8 +539,12 @@ def write(home: Path) -> None:
             if not name.startswith("sqlite_"):
                 found[name] = [dict(row) for row in ours.execute(f'select * from "{name}"')]
     body = {"moment": MOMENT.isoformat(), "revision": found.pop("alembic_version")[0]["version_num"], "tables": found}
-    with gzip.GzipFile(HERE / "previous.json.gz", "wb", mtime=0) as file:
+    ours_at, theirs_at = HERE / f"{body['revision']}.json.gz", HERE / f"{body['revision']}.prefect.db.gz"
+    with gzip.GzipFile(ours_at, "wb", mtime=0) as file:
         file.write(json.dumps(body, ensure_ascii=False, sort_keys=True).encode())
+    print(ours_at.name, ours_at.stat().st_size)
+    if not with_runs:
+        return
     with sqlite3.connect(home / "prefect" / "prefect.db") as theirs:
         for name in WATCHED:
             if theirs.execute("select 1 from sqlite_master where name = ?", (name,)).fetchone():
@@ -497,10 +556,9 @@ def write(home: Path) -> None:
         theirs.execute("pragma wal_checkpoint(truncate)")
         theirs.execute("vacuum")
         theirs.execute("pragma journal_mode=delete")
-    with gzip.GzipFile(HERE / "prefect.db.gz", "wb", mtime=0) as file:
+    with gzip.GzipFile(theirs_at, "wb", mtime=0) as file:
         file.write((home / "prefect" / "prefect.db").read_bytes())
-    for name in ("previous.json.gz", "prefect.db.gz"):
-        print(name, (HERE / name).stat().st_size)
+    print(theirs_at.name, theirs_at.stat().st_size)
 
 
 if __name__ == "__main__":
