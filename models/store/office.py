@@ -23,6 +23,7 @@ from sqlalchemy import (
     insert,
     or_,
     select,
+    text,
 )
 
 from models.domain.calendar import WorkCalendar
@@ -41,6 +42,9 @@ WORKDAY = table(Workday)
 
 #: The fact that names the edition of the work calendar; new with each change of its days.
 EDITION = "workdays"
+_SET_META = text(
+    "insert into meta (key, value) values (:key, :value) on conflict (key) do update set value = excluded.value"
+)
 #: The day a question is about, given each time it is asked.
 _ON: BindParameter[date] = bindparam("on", type_=Date())
 _CALENDARS: WeakKeyDictionary[Engine, tuple[str, WorkCalendar]] = WeakKeyDictionary()
@@ -317,9 +321,8 @@ def get_meta(connection: Connection, key: str) -> str | None:
 
 
 def set_meta(connection: Connection, key: str, value: str) -> None:
-    """Set one fact about this home."""
-    connection.execute(delete(META).where(META.c.key == key))
-    connection.execute(insert(META).values(key=key, value=value))
+    """Set one fact about this home; of two at one moment the later one stands."""
+    connection.execute(_SET_META, {"key": key, "value": value})
 
 
 def facts(connection: Connection) -> dict[str, str]:

@@ -11,7 +11,8 @@ The seams of a verb, in the order it reaches them:
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection as Pipe
@@ -189,15 +190,24 @@ def race(
     url: str, actors: tuple[Actor, Actor], first: Task, second: Task, stop_at: int
 ) -> tuple[str, Outcome, Outcome]:
     """The first act stops at a seam while the second runs; then both end. The seam's name and both outcomes."""
-    leading, following = actors
+    seam, outcomes = race_of_many(url, actors, first, [second], stop_at)
+    return seam, outcomes[0], outcomes[1]
+
+
+def race_of_many(
+    url: str, actors: Sequence[Actor], first: Task, others: Sequence[Task], stop_at: int
+) -> tuple[str, list[Outcome]]:
+    """The first act stops at a seam while the others run, all at once; then all end. The seam's name and the outcomes."""
+    leading, *following = actors
     leading.begin(url, first, stop_at)
     seam = leading.stopped()
-    if seam is None:
-        outcome = leading._ended[1]
-        return "end", outcome, alone(url, following, second)[0]
-    following.begin(url, second)
-    holds = seam in {"locked", "commit"}
-    following.has_ended(GRACE_SECONDS if holds else PATIENCE_SECONDS)
-    leading.go_on()
-    ended, _ = leading.ended()
-    return seam, ended, following.ended()[0]
+    ended = [leading._ended[1]] if seam is None else []
+    for actor, task in zip(following, others, strict=True):
+        actor.begin(url, task)
+    if seam is not None:
+        end = time.monotonic() + (GRACE_SECONDS if seam in {"locked", "commit"} else PATIENCE_SECONDS)
+        for actor in following:
+            actor.has_ended(max(0.0, end - time.monotonic()))
+        leading.go_on()
+        ended = [leading.ended()[0]]
+    return seam or "end", ended + [actor.ended()[0] for actor in following]

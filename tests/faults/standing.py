@@ -85,6 +85,7 @@ def told(db: Database, change_ids: Sequence[str]) -> dict[str, Any]:
         for row in rows(connection, select(ASSIGNMENT)):
             people[row["step_id"]].append((row["person_id"], row["state"]))
         steps = {row["id"]: row for row in rows(connection, select(STEP))}
+        renewed = Counter(connection.execute(select(LOG.c.change_id).where(LOG.c.verb == "续办")).scalars())
         found: dict[str, Any] = {"notices": sorted((row["kind"], row["person_id"]) for row in notices)}
         for number, change in enumerate(changes):
             mine = change["id"]
@@ -94,6 +95,7 @@ def told(db: Database, change_ids: Sequence[str]) -> dict[str, Any]:
             lines = rows(connection, select(DECISION_LINE))
             found[f"change {number}"] = {
                 "stands": (change["phase"], change["state"]),
+                "attempt": (change["attempt"], renewed[mine]),
                 "adjustments": sorted(
                     (row["name"], row["state"], row["declined"])
                     for row in rows(connection, select(ADJUSTMENT).where(ADJUSTMENT.c.change_id == mine))

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +25,15 @@ from models.store.catalogue import VERSION
 from models.store.change import ADJUSTMENT, ASSIGNMENT, CHANGE, PERSON, STEP, rows
 from models.store.database import Database
 from models.store.migrate import current, head, migrate
+from models.store.office import save_workdays
 from models.store.outbox import LINK
 from tests.factories import LAW, LAW_CHANGE, NEW, small_office
 from tests.factories import PEOPLE as EVERYBODY
 from tests.faults import acts
-from tests.faults.seams import Actor, HastyDatabase, Outcome, Task, alone, race
+from tests.faults.seams import Actor, HastyDatabase, Outcome, Task, alone, race, race_of_many
 from tests.faults.standing import Kept, clear, faults, keep, put_back, settle, told
 from tests.stories.driver import START, Story
+from tests.stories.test_first_month import NOVEMBER, YEAR_2027
 
 #: So many commits of each act in CI.
 A_FEW = 3
@@ -121,6 +124,12 @@ class Before:
 
     def leg(self, story: Story) -> Task:
         return Task(acts.leg, {"change": story.change_id, "at": self.at})
+
+    def pulse(self) -> Task:
+        return Task(acts.pulse, {"at": self.at})
+
+    def watch(self, *, lost: bool = False) -> Task:
+        return Task(acts.watch, {"at": self.at, "lost": lost})
 
     def step(self, story: Story, stage: str) -> str:
         with self.db.reader() as connection:
@@ -378,21 +387,50 @@ def leg_against_pulse(before: Before) -> None:
     story = in_review(before)
     story.says("p-lu", "pass", wake=False)
     story.says("p-gao", "pass", wake=False)
-    before.acts(before.leg(story), Task(acts.pulse, {"change": story.change_id, "at": before.at}))
+    before.acts(before.leg(story), before.pulse())
 
 
 def pulse_against_pulse(before: Before) -> None:
-    story = in_review(before)
-    before.acts(*[Task(acts.pulse, {"change": story.change_id, "at": before.at})] * 2)
+    in_review(before)
+    before.acts(before.pulse(), before.pulse())
 
 
-def leg_against_watch(before: Before) -> None:
+def decided_with_a_wrong_moment(before: Before) -> Story:
+    """Two decisions nobody took up, and a change that is due at no moment."""
     story = in_review(before)
     story.says("p-lu", "pass", wake=False)
     story.says("p-gao", "pass", wake=False)
     with before.db.writer() as connection:
         connection.execute(update(CHANGE).where(CHANGE.c.id == story.change_id).values(next_due=None))
-    before.acts(before.leg(story), Task(acts.watch, {"change": story.change_id, "at": before.at}))
+    return story
+
+
+def leg_against_watch(before: Before) -> None:
+    story = decided_with_a_wrong_moment(before)
+    before.acts(before.leg(story), before.watch())
+
+
+def leg_against_watch_with_a_new_arrangement_of_days(before: Before) -> None:
+    story = Story(before.db, now=NOVEMBER)
+    story.start("agency_request", asking(TRADE, "change_basis"))
+    before.changes.append(story)
+    story.says("p-wen", "submit", wake=False)
+    other = Story(before.db, now=NOVEMBER)
+    other.start("agency_request", asking(OTHER, "change_basis"))
+    before.changes.append(other)
+    with before.db.writer() as connection:
+        save_workdays(connection, YEAR_2027)
+    before.acts(before.leg(story), before.watch())
+
+
+def pulse_against_watch(before: Before) -> None:
+    decided_with_a_wrong_moment(before)
+    before.acts(before.pulse(), before.watch(lost=True))
+
+
+def watch_against_watch(before: Before) -> None:
+    decided_with_a_wrong_moment(before)
+    before.acts(before.watch(lost=True), before.watch(lost=True))
 
 
 def two_legs_with_a_rung_due(before: Before) -> None:
@@ -533,6 +571,9 @@ PAIRS = [
     pair(leg_against_pulse, BOTH, ("run_stale", "ok")),
     pair(pulse_against_pulse, BOTH),
     pair(leg_against_watch, BOTH),
+    pair(leg_against_watch_with_a_new_arrangement_of_days, BOTH),
+    pair(pulse_against_watch, BOTH),
+    pair(watch_against_watch, BOTH),
     pair(two_legs_with_a_rung_due, BOTH, ("run_stale", "ok"), ("ok", "run_stale")),
     pair(two_changes_publishing_the_same_item, BOTH),
     pair(two_changes_publishing_different_items, BOTH),
@@ -559,6 +600,14 @@ def actors() -> Iterator[tuple[Actor, Actor]]:
     yield made
     for actor in made:
         actor.close()
+
+
+@pytest.fixture(scope="module")
+def third() -> Iterator[Actor]:
+    """One process more."""
+    made = Actor()
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
@@ -639,6 +688,45 @@ def test_two_acts_at_one_moment_end_as_one_after_the_other(
             found = end(where, *pair_)
             if found not in ends:
                 ends += list(between(turn, tasks))
+            assert found in ends, f"{where}: another end than in any order\n{_difference(found, ends)}"
+
+
+def test_leg_pulse_and_watch_at_one_moment_end_as_one_after_the_other(
+    shared: Database, office: Kept, actors: tuple[Actor, Actor], third: Actor
+) -> None:
+    put_back(shared, office)
+    before = Before(shared)
+    story = decided_with_a_wrong_moment(before)
+    kept = keep(shared)
+    acting = {"leg": before.leg(story), "pulse": before.pulse(), "watch": before.watch(lost=True)}
+    at = before.at + timedelta(minutes=5)
+
+    def end(where: str, outcomes: list[Outcome]) -> Any:
+        for outcome in outcomes:
+            assert outcome.word in {"ok", "run_stale"}, f"{where}: {outcome.code}: {outcome.message}"
+        assert faults(shared, settled=False) == [], where
+        settle(shared, [story.change_id], at)
+        assert faults(shared) == [], where
+        return told(shared, [story.change_id])
+
+    ends: list[Any] = []
+    seams: dict[str, list[str]] = {}
+    for order in permutations(acting):
+        put_back(shared, kept)
+        outcomes = []
+        for name in order:
+            outcome, passed = alone(shared.url, actors[0], acting[name])
+            outcomes.append(outcome)
+            if name == order[0]:
+                seams[name] = passed
+        ends.append(end(f"in the order {order}", outcomes))
+    for name, first in acting.items():
+        others = [task for other, task in acting.items() if other != name]
+        for number in chosen(seams[name]):
+            put_back(shared, kept)
+            seam, outcomes = race_of_many(shared.url, (*actors, third), first, others, number)
+            where = f"{name} stopped at seam {number} ({seam}), both others at work"
+            found = end(where, outcomes)
             assert found in ends, f"{where}: another end than in any order\n{_difference(found, ends)}"
 
 
