@@ -17,13 +17,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+import httpx2
+
 from deployments.client import PrefectClient
 from deployments.ports import free_port
+from deployments.prefect_server import create_database
 from deployments.runs import DEPLOYMENTS, Runs
 from models import clock
 from models.actions.desk import decide, desk
 from models.actions.starting import register
-from models.actions.views import change_show, changelog, status_page
+from models.actions.views import change_show, changelog
 from models.domain.errors import Unusable
 from models.settings import Settings
 from models.store.database import Database
@@ -37,15 +40,15 @@ PATIENCE = float(os.environ.get("SHIXIANG_TEST_PATIENCE", "90"))
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def until(found: Callable[[], Result], seconds: float = 30.0, what: str = "") -> Result:
-    """Ask again until the answer is true; the last answer in the failure."""
+def until(found: Callable[[], Result], seconds: float = 30.0, what: str = "", pause: float = 0.05) -> Result:
+    """Ask again after each pause until the answer is true; the last answer in the failure."""
     end = time.monotonic() + seconds
     while True:
         answer = found()
         if answer:
             return answer
         assert time.monotonic() < end, f"waited {seconds} s for {what or found}: {answer!r}"
-        time.sleep(0.05)
+        time.sleep(pause)
 
 
 @dataclass
@@ -57,6 +60,8 @@ class System:
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     #: Whether the small office is made; without it the home stays empty.
     office: bool = True
+    #: The address of a PostgreSQL database that is there and empty, for our tables; empty = SQLite in the home.
+    store: str = ""
 
     def __post_init__(self) -> None:
         self.environment = {
@@ -64,6 +69,7 @@ class System:
             "SHIXIANG_PORTAL_PORT": str(free_port()),
             "SHIXIANG_PREFECT_PORT": str(free_port()),
             "SHIXIANG_MAILBOX_PORT": str(free_port()),
+            "SHIXIANG_DATABASE_URL": self.store,
             **self.extra,
         }
         before = dict(os.environ)
@@ -79,6 +85,7 @@ class System:
             migrate(self.db)
             small_office(self.db, datetime.now(UTC), schema=False)
         self.prefect = PrefectClient(self.settings.prefect_api)
+        self._browser: httpx2.Client | None = None
         self.runs = Runs(self.db, self.settings)
 
     def start(self, name: str, *command: str, **more: str) -> None:
@@ -99,6 +106,7 @@ class System:
 
     def up(self) -> None:
         """Everything, and ready."""
+        create_database(self.settings)
         for name in ("mailbox", "prefect", "engine"):
             if name != "mailbox" or not self.settings.mail_url:
                 self.start(name)
@@ -128,6 +136,8 @@ class System:
             if name in self.processes:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     self.end(name)
+        if self._browser is not None:
+            self._browser.close()
         self.prefect.close()
         self.db.close()
 
@@ -168,9 +178,33 @@ class System:
         """The change's log as JSON."""
         return changelog(self.db, change_id=change_id)
 
-    def page(self, change_id: str) -> str:
-        """The status page an operator finds at the run."""
-        return status_page(self.db, change_id=change_id, portal_url="", now=clock.now()).markdown
+    def shown_at_the_run(self, change_id: str) -> str:
+        """The status page that Prefect holds at the run which carries a change now, as its interface gives it."""
+        run, key = self.show(change_id)["flow_run_id"], f"change-{change_id}-status"
+        wanted = {"key": {"any_": [key]}, "flow_run_id": {"any_": [str(run)]}}
+        found = self.read("artifacts/filter", {"artifacts": wanted, "sort": "UPDATED_DESC", "limit": 1})
+        return str(found[0]["data"]) if found else ""
+
+    def coordinators_page(self, path: str) -> str:
+        """A page of the running portal as the signed-in coordinator gets it; starts the portal where none runs."""
+        if "portal" not in self.processes:
+            self.start("portal")
+        if self._browser is None:
+            self._browser = httpx2.Client(base_url=self.settings.portal_address, timeout=30, trust_env=False)
+        browser = self._browser
+        until(lambda: _answers(browser), PATIENCE, "the portal")
+        answer = browser.get(path)
+        if answer.status_code == 303:  # not signed in yet, or the clock has gone on for days
+            known = self._sign_in_links()
+            browser.post("/sign-in", data={"email": "p-zhou@shili.example"})
+            fresh = until(lambda: self._sign_in_links() - known, PATIENCE, "the mail with the link to sign in")
+            assert browser.post(fresh.pop()).status_code == 303
+            answer = browser.get(path)
+        answer.raise_for_status()
+        return answer.text
+
+    def _sign_in_links(self) -> set[str]:
+        return {mail.link for mail in read_mails(self.home / "mailbox") if mail.link and "/s/" in mail.link}
 
     def mails(self, change_id: str, kind: str | None = None) -> list[Mail]:
         """The mails of a change, the oldest first."""
@@ -191,9 +225,14 @@ class System:
 
     def read(self, path: str, body: dict[str, Any] | None = None, *, method: str | None = None) -> Any:
         """Something of Prefect's interface, as JSON; GET without a body, else POST, or as told."""
-        import httpx2
-
         method = method or ("GET" if body is None else "POST")
         answer = httpx2.request(method, f"{self.settings.prefect_api}/{path}", json=body, timeout=30, trust_env=False)
         answer.raise_for_status()
         return answer.json() if answer.content else None
+
+
+def _answers(browser: httpx2.Client) -> bool:
+    try:
+        return browser.get("/sign-in").status_code < 400
+    except httpx2.HTTPError:
+        return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,9 @@ from tests.faults.post import Post
 from tests.system import System
 
 
-@pytest.fixture(scope="session")
-def post_and_system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Post, System]]:
+@contextmanager
+def running(home: Path, store: str = "") -> Iterator[tuple[Post, System]]:
     """The small office with a short hot window, every notice at once, a clock that can be moved."""
-    home: Path = tmp_path_factory.mktemp("faults")
     post = Post(free_port(), home / "mailbox")
     post.open()
     settings = {
@@ -24,13 +24,20 @@ def post_and_system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[
         "SHIXIANG_MAIL_URL": f"mailto://127.0.0.1:{post.port}?from=shixiang@localhost.local&mode=insecure",
         "SHIXIANG_CLOCK": str(home / "clock"),
     }
-    system = System(home, settings)
+    system = System(home, settings, store=store)
     try:
         system.up()
         yield post, system
     finally:
         system.down()
         post.close()
+
+
+@pytest.fixture(scope="session")
+def post_and_system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Post, System]]:
+    """A system and its mail server for all tests of this folder, on SQLite."""
+    with running(tmp_path_factory.mktemp("faults")) as both:
+        yield both
 
 
 @pytest.fixture

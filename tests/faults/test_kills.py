@@ -9,6 +9,9 @@ import pytest
 from tests.soak.kills import trial
 from tests.system import PATIENCE
 
+#: Within 30 s where a processor is to spare: that is measured by `make soak`, whose figures must have passed. Here another
+#: file's system runs beside on two cores, where the start of a part alone may take a minute.
+CI_SECONDS = PATIENCE
 pytestmark = [pytest.mark.server, pytest.mark.timeout(1800)]
 
 
@@ -17,4 +20,4 @@ def test_ten_kills_over_six_open_changes_lose_nothing_and_everything_closes() ->
     print(json.dumps(figures, ensure_ascii=False))
     assert figures["moments"] == 10
     assert figures["whole"], figures
-    assert figures["recovery_seconds"]["max"] < PATIENCE, figures["slowest"]
+    assert figures["recovery_seconds"]["max"] < CI_SECONDS, figures["slowest"]
