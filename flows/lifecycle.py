@@ -126,20 +126,25 @@ class _Told:
     def __init__(self, desk: Desk, change_id: str, run_id: str) -> None:
         self.desk, self.change_id, self.run_id = desk, change_id, run_id
         self.room = showing.TASK_RUNS_A_LEG
+        self._noted = False
         self._lock = threading.Lock()
         self._waiting: list[PassResult] = []
         self._aside: Future[None] | None = None
 
     def note(self, result: PassResult) -> None:
-        """One line in the run's log; the rest is shown later."""
+        """One line in the run's log; the rest is shown later.
+
+        The first pass in any case: a leg before it may have been cut before it could show anything.
+        """
         log = get_run_logger()
         if not _nothing(result) or result.ended or self.all_shown:
             log.info(showing.leg_line(result))
         for stuck in result.stuck:
             log.error("调整单处理出错：%s；稍后自动重试，其他不受影响。", unlinked(stuck))
-        if not _nothing(result) or result.ended or result.stuck:
+        if not _nothing(result) or result.ended or result.stuck or not self._noted:
             with self._lock:
                 self._waiting.append(result)
+        self._noted = True
 
     @property
     def all_shown(self) -> bool:

@@ -31,8 +31,6 @@ PHASES = ("scoping", "drafting", "review hot", "review suspended", "waiting for 
 ALWAYS = ("Cancel", "Delete")
 #: After these a run that slept comes to nothing more: the case must go on in a new one.
 ENDING = {*ALWAYS, *(f"Change state: {name}" for name in ("Completed", "Failed", "Crashed", "Cancelled"))}
-#: So long the page at a run is waited for before the watch is asked, which comes every ten minutes otherwise (seconds).
-LEG_SHOWS = 30.0
 #: Items of a department of their own: several cases may publish at once.
 OWN_ITEMS = 120
 
@@ -150,20 +148,8 @@ class Live(Case):
             assert all(reason in row for reason in why), (self.title, why, row)
 
     def prefect_shows(self, words: str) -> None:
-        """By the leg that did it; where that was cut before it showed anything, by the watch in its next round."""
-        end = time.monotonic() + LEG_SHOWS
-        while words not in self.system.shown_at_the_run(self.id) and time.monotonic() < end:
-            time.sleep(0.1)
-        watch = self.system.read("deployments/name/watch/watch")["id"]
-
-        def shown() -> bool:
-            if words in self.system.shown_at_the_run(self.id):
-                return True
-            print(f"{self.title}: left to the watch")
-            self.system.read(f"deployments/{watch}/create_flow_run", {"state": {"type": "SCHEDULED"}})
-            return False
-
-        until(shown, RECOVERY, f"Prefect shows {words} ({self.title})", pause=5)
+        """By the first leg of the new run, or, where that was cut before it showed anything, by the next."""
+        until(lambda: words in self.system.shown_at_the_run(self.id), RECOVERY, f"Prefect shows {words} ({self.title})")
 
     @property
     def adjustment(self) -> str:

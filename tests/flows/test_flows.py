@@ -108,6 +108,17 @@ def test_a_resume_pressed_by_an_operator_finds_nothing_and_sends_nothing(system:
     assert len(system.mails(change)) == before
 
 
+def test_a_leg_that_finds_nothing_puts_right_what_a_leg_before_it_could_not_show(system: System) -> None:
+    change = system.change("agency_request", guide("990100356000", 6))
+    until(lambda: system.run_state(change) == "PAUSED", 30, "the run sleeps")
+    run = system.show(change)["flow_run_id"]
+    name = system.read(f"flow_runs/{run}")["name"]
+    system.read(f"flow_runs/{run}", {"name": "shown-no-more"}, method="PATCH")
+    system.read(f"flow_runs/{run}/resume", {})
+    until(lambda: system.read(f"flow_runs/{run}")["name"] == name, 30, "the run has its name again")
+    until(lambda: system.run_state(change) == "PAUSED", 30, "the run sleeps again")
+
+
 def test_a_cancelled_run_is_followed_by_a_new_attempt_and_no_decision_is_lost(system: System) -> None:
     change = system.change("agency_request", guide("990700188000", 8, "再压缩时限"))
     until(lambda: system.run_state(change) == "PAUSED", 30, "the run sleeps")
