@@ -1,8 +1,8 @@
 """Nobody reviews or approves what he drafted: the one rule behind every way in. Pure.
 
 It looks at people, not at ways: the page, the JSON interface, several sheets at once, a substitute, a second login, a
-reassignment, the superior who steps in. Whoever shares a mailbox with a drafter counts as the drafter: the mailbox
-cannot tell them apart (`models.store.change.drafters` adds them).
+reassignment, the superior who steps in. Whoever was stood in for at drafting counts as the drafter: it was drafted in his
+name. So does whoever shares a mailbox with one: the mailbox cannot tell them apart (`models.store.change.drafters` adds both).
 """
 
 from __future__ import annotations
