@@ -274,7 +274,7 @@ def test_a_lock_that_others_wait_for_is_said_on_postgresql(
 ) -> None:
     settings, told = story
     if told.db.sqlite:
-        pytest.skip("a question of PostgreSQL")
+        pytest.skip("SQLite has no server to ask")
     monkeypatch.setattr(health, "WAITS_LONG", timedelta(0))
 
     def another() -> None:
@@ -301,7 +301,7 @@ def test_a_lock_that_others_wait_for_is_said_on_postgresql(
 def test_a_postgresql_that_takes_no_writes_is_not_said_to_be_writable(story: tuple[Settings, Story]) -> None:
     settings, told = story
     if told.db.sqlite:
-        pytest.skip("a question of PostgreSQL")
+        pytest.skip("SQLite has no server to ask")
     found = looked(
         settings.model_copy(update={"database_url": f"{told.db.url}?options=-c%20default_transaction_read_only%3Don"}),
         told.now,
