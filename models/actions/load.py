@@ -47,6 +47,8 @@ FIRST_TITLE, LATER_TITLE = "初始目录", "导入"
 SINCE_EVER = date(2000, 1, 1)
 RAW_BASES = "设定和实施依据（原文）"
 MADE = "由下级事项编码补建"
+#: So many rows added or changed make a database plan for tables that are no more.
+MANY = 1_000
 _LAW_SUFFIXES = frozenset({".md", ".jsonl", ".txt"})
 _SUFFIXES = _LAW_SUFFIXES | {".csv", ".json"}
 _KEPT_TABLES = frozenset({"engine", "workday"})
@@ -117,6 +119,8 @@ def load(
     room.laws(_of(files, "laws"), loaded)
     loaded.publication = room.items(_of(files, "items"), loaded)
     loaded.files = [file.report for file in files if file.report is not None]
+    if sum(report.added + report.changed for report in loaded.files) >= MANY:
+        db.gather_statistics()
     return loaded
 
 

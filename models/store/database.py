@@ -117,6 +117,12 @@ class Database:
                 time.sleep(pause)
         raise AssertionError("unreachable")
 
+    def gather_statistics(self) -> None:
+        """Have PostgreSQL count its tables anew: until it does, within a minute or so, it plans for those from before."""
+        if not self.sqlite:
+            with self._reading.connect() as connection:
+                connection.exec_driver_sql("analyze")
+
     def is_empty(self) -> bool:
         """Whether there is no schema yet: a reading command then answers with an empty list."""
         if self.sqlite and not self.memory and not Path(self.url.removeprefix("sqlite:///")).exists():
