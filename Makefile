@@ -14,9 +14,8 @@ $(VENV)/.installed: lock.txt pyproject.toml
 run: $(VENV)/.installed
 	$(BIN)/shixiang up
 
-# Two at a time, file by file; whole systems, races and crashes after all that needs no server, in the order of their folders:
-# by numbers of tests the longest files would come last.
-SYSTEMS := tests/faults tests/flows tests/upgrade tests/whole
+# Two at a time, file by file; whole systems, races and crashes after all that needs no server, folders with long files first.
+SYSTEMS := tests/faults tests/whole tests/flows tests/upgrade
 
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(SYSTEMS:%=--ignore=%)
