@@ -137,6 +137,8 @@ def large_part(ground: Ground) -> dict[str, Any]:
         with beside(ground.database, folder.name) as url:
             address = url or f"sqlite:///{folder}/large.db"
             result[name] = large.run(address, files, sizes.items, sizes.departments, each=each, others=others)
+    many, few = result[report.AMONG_MANY], result[report.STAGE_WISE]
+    result[report.GROWN] = {key: round(many[key] / few[key], 2) for key in report.GROWS}
     return result
 
 
