@@ -99,7 +99,10 @@ class Stock:
         self.until(lambda: self.state(run) == ("PAUSED", stage), 240)
 
     def decide(self, run: str, number: int) -> float:
-        """One decision; seconds until the next step waits (or the run is over)."""
+        """One decision; seconds until the next step waits (or the run is over). A person takes a second to decide: an input
+        that comes at once after the suspend is refused.
+        """
+        time.sleep(1)
         began = time.perf_counter()
         self.resume(run)
         if number + 1 < len(STEPS):
