@@ -22,7 +22,6 @@ from sqlalchemy import (
     not_,
     or_,
     select,
-    true,
     update,
 )
 
@@ -517,11 +516,7 @@ def list_members(connection: Connection, name: str) -> list[dict[str, Any]]:
 
     Raises KeyError for a name that is not in LISTS.
     """
-    return _members(connection, name, STANDING)
-
-
-def _members(connection: Connection, name: str, when: ColumnElement[bool]) -> list[dict[str, Any]]:
-    return _rows_of(connection, name, and_(when, _kind_of_the_list(connection, name, when)))
+    return _rows_of(connection, name, _members(connection, name, STANDING))
 
 
 def _in_list(query: Select[Any], name: str, when: ColumnElement[bool]) -> Select[Any]:
@@ -532,11 +527,11 @@ def _in_list(query: Select[Any], name: str, when: ColumnElement[bool]) -> Select
     return wanted.order_by(v.code, v.name, v.item_id)
 
 
-def _kind_of_the_list(connection: Connection, name: str, when: ColumnElement[bool]) -> ColumnElement[bool]:
-    """Items where there are any, else all kinds."""
-    items = ITEM.c.kind == "item"
-    there = connection.execute(_in_list(select(VERSION.c.id), name, and_(when, items)).order_by(None).limit(1)).first()
-    return true() if there is None else items
+def _members(connection: Connection, name: str, when: ColumnElement[bool]) -> ColumnElement[bool]:
+    """What tells the members of a list among the versions this holds for: items where there are any, else all kinds."""
+    items = and_(when, ITEM.c.kind == "item")
+    there = connection.execute(_in_list(select(VERSION.c.id), name, items).order_by(None).limit(1)).first()
+    return when if there is None else items
 
 
 def _rows_of(connection: Connection, name: str, when: ColumnElement[bool]) -> list[dict[str, Any]]:
@@ -568,7 +563,7 @@ def snapshot_list(connection: Connection, *, name: str, publication_id: str) -> 
     )
     if known is not None:
         return dict(known)
-    now = and_(STANDING, _kind_of_the_list(connection, name, STANDING))
+    now = _members(connection, name, STANDING)
     before = _as_last_seen(connection, name, publication_id)
     # A version that is in both states of the list is told by the database, however long the list is.
     new = {row["item_id"]: row for row in _rows_of(connection, name, and_(now, not_(before)))}
@@ -611,7 +606,7 @@ def _as_last_seen(connection: Connection, name: str, publication_id: str) -> Col
     known = and_(
         v.recorded_at <= last.published_at, or_(v.superseded_at.is_(None), v.superseded_at > last.published_at)
     )
-    return and_(valid, known, _kind_of_the_list(connection, name, and_(valid, known)))
+    return _members(connection, name, and_(valid, known))
 
 
 def _entry(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -86,8 +86,7 @@ GOALS = (
          _large(STAGE_WISE, "version switch and all that closes the change"), _both(10), "s"),
     Goal("adjustment-steps a second, in bulk", "large", _large(STAGE_WISE, "adjustment-steps a second"), _both(2000), "",
          at_least=True),
-    Goal("assessing 3,600 of 100,000 items / of 3,600", "large", _large(GROWN, "assess"), _both(1.2), ""),
-    Goal("engine time over 3,600 of 100,000 items / of 3,600", "large", _large(GROWN, "engine time of five stages"), _both(1.5), ""),
+    *(Goal(f"{key}, {GROWN}", "large", _large(GROWN, key), _both(1.2), "") for key in GROWS),
     Goal("a step after 200 rounds / a fresh one", "rounds", lambda found: float(found["ratio"]), _both(1.2), ""),
     Goal("10,000 citations", "laws", _plain("10,000 citations, s"), _both(1), "s"),
     Goal("a text of 1 MB", "laws", _plain("a text of 1 MB, s"), _both(1), "s"),
@@ -195,9 +194,13 @@ Made by `make bench`; everything on one machine, driver and mail server in proce
 Measured is what a person feels: from the last byte of his decision to the last byte of the next person's mail.
 
 - machine of the newest part: {cores} cores ({processor}), {memory} GB, {system}, Python {python}; each part names its own
-- how far the figures go: they are those of the commit each part names, on the machine it names; on a slower machine some goals are
-  missed. The floor (one durable row, one bare mail) tells machines apart: where it takes 4 ms instead of 2.5, as one did on
-  2026-11-27 and 2026-11-29, hot p95 on PostgreSQL was 74 and 84 ms, cold p95 450 and 631 ms, all missed; on SQLite 54 and 578 ms.
+- how far the figures go: they are those of the day and machine each part names, not of the newest commit. Measured again on
+  2026-11-29 at commit `5a1c7d2` (AMD EPYC; a bare loop took up to 1.9 s where 1.1 is usual, the floor's p95 was 3.5 ms on SQLite and
+  6.7 ms on PostgreSQL) these goals were **missed**: hot p95 on PostgreSQL 84 ms (60), cold p95 on PostgreSQL 631 ms (400); assessing
+  2.46 and 2.51 s (2); version switch 1.30 and 2.95 s (1); in bulk on PostgreSQL 1,255 steps a second (2,000); a step after 200 rounds
+  on SQLite 1.22 (1.2). Reached that day: hot and cold on SQLite (54 and 578 ms), engine time (4.5 and 9.3 s), in bulk on SQLite (2,806).
+  On 2026-11-27, later than the kept figures, hot p95 on PostgreSQL was 74 ms and cold p95 450 ms once, missed too. Commit `7e18ed5`
+  beside it on the same day was as slow in most; its cold latency on SQLite was lower each time. The cause is not settled.
 - again: `make bench` (all, about an hour), or a part: `make bench PART=large`, `make bench PART="rounds waiting"`;
   parts are `latency` `burst` `large` `rounds` `waiting` `laws`, each at most ten minutes a store, and `peers`, half an hour;
   `KEEP=1` keeps the figures here. `python -m tests.bench --small` shows in some minutes that all of it runs.
@@ -211,7 +214,7 @@ WORDS = {
     "large": "One law is amended; 3,600 items of 50 departments cite it. Engine time is the sum over passes, from reading the "
     "decisions to having written and enqueued everything. An adjustment-step is one adjustment decided at one stage; its "
     "time is that of the decision and of the pass. Five human stages: draft, form, legality, list, approval. Last, the same change in "
-    "a catalogue of 100,000 items of which 3,600 are concerned: what grows is the hash of the list, which now has 100,000 members. "
+    "a catalogue of 100,000 items of which 3,600 are concerned: 1.2 is allowed for chance. "
     "Guides are made when somebody opens them; access tasks of connected systems no verb makes yet.",
     "rounds": "An item returned to its drafter 200 times, beside fresh changes, in turn: read the desk, decide, carry on.",
     "waiting": "Fifty changes were started and sleep; their rows were copied in both databases until 10,000 wait.",
