@@ -295,8 +295,6 @@ class _Doctor:
     # --- the data
 
     def database(self) -> Iterator[Answer]:
-        from models.store.revision import head
-
         try:
             with quick.reading(self.url) as read:
                 if read.empty:
@@ -313,39 +311,40 @@ class _Doctor:
             return
         if server.lacks:
             yield "bad", f"PostgreSQL 没有扩展 {'、'.join(server.lacks)}。", "请安装 postgresql-contrib。"
-        if revision is not None and revision > head():
-            yield "unusable", f"数据版本 {revision}，程序版本 {head()}。", "程序比数据旧，请升级程序。"
-            return
+        found = _too_old(revision) or self._not_writable(server, waiting) or self._not_as_it_should_be(revision)
+        yield found or ("ok", f"{server.name} {server.version}，数据版本 {revision}，可以写入。")
+
+    def _not_writable(self, server: health.Server, waiting: health.Waiting) -> Answer | None:
         if self.file is not None and (fault := health.write_fault(self.file)) is not None:
             todo = "稍后再查；一直如此的，看是谁长时间占用。" if "locked" in fault else "请检查文件权限和磁盘空间。"
-            yield "bad", f"{self.file} 现在不能写入（{fault}）。", todo
-            return
+            return "bad", f"{self.file} 现在不能写入（{fault}）。", todo
         if server.read_only:
-            yield (
+            return (
                 "bad",
                 "PostgreSQL 只读，不能写入。",
                 "请确认 SHIXIANG_DATABASE_URL 指向主库，或者请数据库的维护人员取消只读。",
             )
-            return
-        if waiting.count:
-            holders = "、".join(str(pid) for pid in waiting.holders)
-            yield (
-                "bad",
-                f"{waiting.count} 个操作在等锁，最久的已等 {_span(waiting.longest)}，占用的是服务器进程 {holders}。",
-                "稍后再查；一直如此的，在 pg_stat_activity 中看该进程在做什么，必要时请数据库的维护人员结束它。",
-            )
-            return
+        if not waiting.count:
+            return None
+        holders = "、".join(str(pid) for pid in waiting.holders)
+        return (
+            "bad",
+            f"{waiting.count} 个操作在等锁，最久的已等 {_span(waiting.longest)}，占用的是服务器进程 {holders}。",
+            "稍后再查；一直如此的，在 pg_stat_activity 中看该进程在做什么，必要时请数据库的维护人员结束它。",
+        )
+
+    def _not_as_it_should_be(self, revision: str | None) -> Answer | None:
+        from models.store.revision import head
+
         if revision != head():
-            yield "warn", f"数据版本 {revision}，程序版本 {head()}。", "下一次启动时自动升级；升级前请先备份。"
-            return
-        if self.file is not None and (mode := health.journal_mode(self.file)) != "wal":
-            yield (
-                "warn",
-                f"{self.file} 可以写入，但 journal_mode 是 {mode}（应为 wal），有人写入时其他人要等。",
-                "下一次启动时自动改回；改不回的，多半在网络盘上，请把数据目录放到本机磁盘。",
-            )
-            return
-        yield "ok", f"{server.name} {server.version}，数据版本 {revision}，可以写入。"
+            return "warn", f"数据版本 {revision}，程序版本 {head()}。", "下一次启动时自动升级；升级前请先备份。"
+        if self.file is None or (mode := health.journal_mode(self.file)) == "wal":
+            return None
+        return (
+            "warn",
+            f"{self.file} 可以写入，但 journal_mode 是 {mode}（应为 wal），有人写入时其他人要等。",
+            "下一次启动时自动改回；改不回的，多半在网络盘上，请把数据目录放到本机磁盘。",
+        )
 
     def clock(self) -> Iterator[Answer]:
         server = health.server(self.read, self.sqlite)
@@ -458,6 +457,14 @@ class _Doctor:
             yield "warn", f"上次备份在 {_span(self.now - done)}前。", "请运行 `shixiang backup`，并设为每天定时进行。"
         else:
             yield "ok", f"上次备份在 {_span(self.now - done)}前。"
+
+
+def _too_old(revision: str | None) -> Answer | None:
+    from models.store.revision import head
+
+    if revision is None or revision <= head():
+        return None
+    return "unusable", f"数据版本 {revision}，程序版本 {head()}。", "程序比数据旧，请升级程序。"
 
 
 def _locked() -> dict[str, str]:

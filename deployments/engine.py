@@ -189,8 +189,11 @@ class Engine:
                 return
             if change_id == nudge.DEPLOY:
                 self.deploy_soon()
-            elif not hot_nudge(change_id):
+            elif change_id == nudge.RUNS:
                 self.poll_soon()
+            else:
+                # One whose leg sleeps is waked by whoever nudged; a question to Prefect before that finds nothing.
+                hot_nudge(change_id)
 
     def _look_at_memory(self, office: Office) -> None:
         """End in order, to be started anew, where much memory is held and nothing was taken up for a while.

@@ -1,4 +1,4 @@
-"""A nudge: one datagram to the engine's socket in the home, saying which change has work.
+"""A nudge: one datagram to the engine's socket in the home, saying which change has work or that a run waits in Prefect.
 
 A lost nudge costs time only: the engine asks the database as well.
 """
@@ -12,6 +12,8 @@ from pathlib import Path
 
 #: Instead of a change: make pool, flows and deployments again at once.
 DEPLOY = "deployments"
+#: Instead of a change: a run was set to Scheduled, ask Prefect for it at once.
+RUNS = "runs"
 #: The kernel takes 107 bytes for the address of a Unix socket; a longer one is reached through its directory.
 _LONGEST_ADDRESS = 100
 _LONGEST_NUDGE = 512

@@ -5,7 +5,8 @@ run's own last suspension and then stops the next leg in the middle; and it cost
 
 The lean way: Prefect's own way from a scheduled run to its first line asks the server eight more questions than a leg
 needs (deployment twice, flow, labels, a second state, the process id), and makes a client for each run. A lean worker
-claims the run by its PENDING state alone and keeps one client a thread.
+claims the run by its PENDING state alone and keeps one client a thread. That client spares two questions more: the run was
+read after the claim, so that it need not be read again when it is RUNNING, nor be told what it says already.
 
 The waits: Prefect's clients wait 2, 4, 8, 16, 32 s between their tries. A leg that was being suspended when the server died
 said so 18 s later, though the server was back after eleven, and what came for its change meanwhile waited as long.
@@ -21,12 +22,14 @@ import inspect
 import threading
 from collections.abc import Callable
 from typing import Any
+from uuid import UUID
 
 import prefect
 import prefect.client.base
 import prefect.flow_engine
 from prefect.client.schemas.objects import FlowRun
 from prefect.context import SyncClientContext
+from prefect.flow_engine import FlowRunEngine
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 from prefect.workers.base import BaseWorker
 
@@ -39,6 +42,11 @@ WAIT, TRIES = "clamped_poisson_interval", "PREFECT_CLIENT_MAX_RETRIES"
 LONGEST_WAIT, MOST_TRIES = 1.0, 60
 #: The methods of Prefect's worker that the lean way overrides or calls, with their parameters.
 METHODS = {"_submit_run": ["self", "flow_run"], "_propose_pending_state": ["self", "flow_run"]}
+#: What Prefect's engine asks of a run it was given, once each and in this order, before the flow's first line.
+ASKS = {
+    "initialize_run": "self.client.update_flow_run(",
+    "setup_run_context": "self.flow_run = client.read_flow_run(self.flow_run.id)",
+}
 #: What it reads of the worker, as its constructor makes them.
 FIELDS = ("_submitting_flow_run_ids", "_runs_task_group", "_cancelling_observer")
 
@@ -82,6 +90,9 @@ def unfit() -> str:
         method = getattr(BaseWorker, name, None)
         if not inspect.iscoroutinefunction(method) or list(inspect.signature(method).parameters) != parameters:
             return f"BaseWorker.{name}"
+    for name, asked in ASKS.items():
+        if inspect.getsource(getattr(FlowRunEngine, name, _nobody_watches)).count(asked) != 1:
+            return f"FlowRunEngine.{name}"
     made = inspect.getsource(BaseWorker.__init__)
     return next((f"BaseWorker.{name}" for name in FIELDS if f"self.{name}" not in made), "")
 
@@ -97,13 +108,45 @@ async def submit_lean(worker: BaseWorker[Any, Any, Any], flow_run: FlowRun, carr
             worker._cancelling_observer.remove_in_flight_flow_run_id(flow_run.id)
 
 
-def keep_client() -> None:
+def keep_client(flow_run: FlowRun) -> None:
     """Give this thread one Prefect client for all its legs, and no heartbeats: they hold a thread for a second after
     each leg, and what they are for, the pulse does. Where Prefect is away the next leg tries again.
+
+    `flow_run` was just read, by the engine that has claimed it: the client need not ask for what it says.
     """
-    if SyncClientContext.get() is not None:
-        return
-    if not hasattr(_kept, "settings"):
-        _kept.settings = temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None})
-        _kept.settings.__enter__()
-    SyncClientContext().__enter__()
+    if SyncClientContext.get() is None:
+        if not hasattr(_kept, "settings"):
+            _kept.settings = temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None})
+            _kept.settings.__enter__()
+        spare_questions(SyncClientContext().__enter__().client)
+    claimed(flow_run)
+
+
+def claimed(flow_run: FlowRun) -> None:
+    """What the next leg of this thread carries, as the server has it now."""
+    _kept.claimed = flow_run
+    _kept.told = {
+        "flow_run_id": flow_run.id,
+        "flow_version": flow_run.flow_version,
+        # Prefect's engine fills in what is missing there, and then tells the server.
+        "empirical_policy": flow_run.empirical_policy.model_copy(deep=True),
+    }
+
+
+def spare_questions(client: Any) -> None:
+    """Have a client answer a leg's first two questions from the run that was claimed; all others go to the server."""
+    read, update = client.read_flow_run, client.update_flow_run
+
+    def read_flow_run(flow_run_id: UUID) -> FlowRun:
+        begun: FlowRun | None = getattr(_kept, "claimed", None)
+        _kept.claimed = None
+        if begun is not None and begun.id == flow_run_id:
+            # Prefect's engine has written the state it was given into this very run.
+            return begun
+        found: FlowRun = read(flow_run_id)
+        return found
+
+    def update_flow_run(**told: Any) -> Any:
+        return None if told == getattr(_kept, "told", None) else update(**told)
+
+    client.read_flow_run, client.update_flow_run = read_flow_run, update_flow_run

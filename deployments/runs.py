@@ -58,7 +58,7 @@ class Runs:
             _log.warning("变更 %s 的运行未建立：%s", change_id, refusal.message)
             return None
         starting.started(self.db, change_id=change_id, attempt=wake.attempt, flow_run_id=run)
-        nudge.nudge(self.home, change_id)
+        nudge.nudge(self.home, nudge.RUNS)
         return run
 
     def wake(self, change_id: str) -> None:
@@ -78,7 +78,7 @@ class Runs:
                 return now.parked and now.flow_run_id == wake.flow_run_id
 
             if self.client.wake(wake, still):
-                nudge.nudge(self.home, change_id)
+                nudge.nudge(self.home, nudge.RUNS)
         except Exception as error:  # the pulse wakes it in a few seconds
             _log.warning("变更 %s 未能唤醒：%s：%s", change_id, type(error).__name__, one_line(error))
         finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import os
 import signal
@@ -101,7 +102,10 @@ class Supervisor:
 
     def stop(self) -> None:
         """End every part: asked first, then without asking. What asks for the end once more is no reason to die of it."""
+        libc = ctypes.CDLL(None)
         for number in self._ending:
+            # By the system first: Python complains of one that comes while it begins to ignore them.
+            libc.signal(number, ctypes.c_void_p(signal.SIG_IGN))
             signal.signal(number, signal.SIG_IGN)
         self.say("正在停止……")
         alive = [part.process for part in self.parts if part.process is not None and part.process.poll() is None]

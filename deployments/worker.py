@@ -137,7 +137,7 @@ class WarmWorker(BaseWorker[BaseJobConfiguration, BaseVariables, WarmResult]):
     def _leg(self, flow: Flow[Any, Any], flow_run: FlowRun) -> None:
         try:
             if self._lean:
-                prefect_private.keep_client()
+                prefect_private.keep_client(flow_run)
             run_flow(flow, flow_run=flow_run, parameters=flow_run.parameters)
         except (Pause, Abort):
             pass  # suspended, or handed over to a newer leg: both are not Exceptions in Prefect

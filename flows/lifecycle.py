@@ -13,12 +13,14 @@ from concurrent.futures import Future, wait
 from contextvars import copy_context
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 from typing import Any, Never
 
 from prefect import get_run_logger, suspend_flow_run
 from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext
 from prefect.exceptions import Abort
+from prefect.settings import PREFECT_LOCAL_STORAGE_PATH
 from prefect.states import Completed, Failed
 from pydantic import BaseModel
 
@@ -28,6 +30,8 @@ from models.domain.outside import unlinked
 from tasks import showing
 from tasks.wiring import Desk, office
 
+#: Where Prefect would keep results by itself. Runs keep none; but where this is not said, each leg asks the server for it.
+RESULTS = Path(PREFECT_LOCAL_STORAGE_PATH.value())
 #: Nobody decided for so long (seconds): time to show what was done.
 QUIET_SECONDS = 0.5
 #: A leg that waits for what is still being shown looks so often whether somebody decided (seconds).

@@ -12,6 +12,7 @@ from collections.abc import Coroutine
 from contextvars import Context, copy_context
 from pathlib import Path
 from typing import Any
+from uuid import UUID, uuid4
 
 import aiosqlite
 import httpx
@@ -20,6 +21,8 @@ import prefect._flow_run_suspension as suspension
 import prefect.flow_engine
 import pytest
 from prefect.client import base
+from prefect.client.schemas.objects import FlowRun
+from prefect.flow_engine import FlowRunEngine
 from prefect.workers.base import BaseWorker
 from sqlalchemy import text
 
@@ -59,6 +62,60 @@ def test_a_method_that_changed_is_found_and_named(name: str, monkeypatch: pytest
     assert prefect_private.unfit() == f"BaseWorker.{name}"
     monkeypatch.delattr(BaseWorker, name)
     assert prefect_private.unfit() == f"BaseWorker.{name}"
+
+
+@pytest.mark.parametrize("name", [*prefect_private.ASKS])
+def test_a_question_of_prefects_engine_that_moved_is_found_and_named(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def other(self: object) -> None: ...
+
+    monkeypatch.setattr(FlowRunEngine, name, other)
+    assert prefect_private.unfit() == f"FlowRunEngine.{name}"
+    monkeypatch.delattr(FlowRunEngine, name)
+    assert prefect_private.unfit() == f"FlowRunEngine.{name}"
+
+
+class Server:
+    """A client whose server always has something newer to say."""
+
+    def __init__(self) -> None:
+        self.told: list[dict[str, Any]] = []
+
+    def read_flow_run(self, flow_run_id: UUID) -> FlowRun:
+        return FlowRun(id=flow_run_id, flow_id=uuid4(), name="newer")
+
+    def update_flow_run(self, **told: Any) -> str:
+        self.told.append(told)
+        return "written"
+
+
+def test_a_leg_is_answered_from_the_run_that_was_claimed_once_and_only_about_that_run() -> None:
+    client, run = Server(), FlowRun(flow_id=uuid4(), name="claimed", flow_version="1")
+    prefect_private.spare_questions(client)
+    prefect_private.claimed(run)
+    assert client.read_flow_run(run.id) is run
+    assert client.read_flow_run(run.id).name == "newer", "whoever asks later wants to know what came since"
+    prefect_private.claimed(run)
+    assert client.read_flow_run(uuid4()).name == "newer"
+
+
+def test_a_leg_tells_the_server_only_what_it_does_not_know() -> None:
+    client, run = Server(), FlowRun(flow_id=uuid4(), flow_version="1")
+    prefect_private.spare_questions(client)
+    told: dict[str, Any] = {"flow_run_id": run.id, "flow_version": "1", "empirical_policy": run.empirical_policy}
+    prefect_private.claimed(run)
+    client.update_flow_run(**told)
+    assert client.told == []
+    run.empirical_policy.retries = 0  # as Prefect's engine does with a run that was never begun
+    client.update_flow_run(**told)
+    client.update_flow_run(flow_run_id=run.id, name="renamed")
+    client.update_flow_run(**{**told, "flow_version": "2"})
+    assert [sorted(line) for line in client.told] == [
+        ["empirical_policy", "flow_run_id", "flow_version"],
+        ["flow_run_id", "name"],
+        ["empirical_policy", "flow_run_id", "flow_version"],
+    ]
 
 
 @pytest.mark.parametrize(("short", "longest"), [(False, 25.0), (True, 1.5)])

@@ -22,6 +22,28 @@ from deployments import engine, prefect_private
 prefect_private.PROVED = "0"
 engine.main()
 """
+#: An engine that writes down what its legs ask of Prefect's server: which run, and what.
+LISTENING = """
+import os
+from deployments.prefect_server import environment
+from models.settings import Settings
+settings = Settings()
+os.environ.update(environment(settings))
+import json, threading
+from prefect.client import base
+send = base.PrefectHttpxSyncClient.send
+def listening(self, request, *arguments, **named):
+    if threading.current_thread().name.startswith("leg"):
+        path = request.url.path.removeprefix("/api/")
+        said = json.loads(request.content or b"{}")
+        state = said.get("state") or {} if isinstance(said, dict) else {}
+        with open(settings.home_path / "asked.log", "a") as file:
+            print(request.method, path, state.get("type", ""), file=file)
+    return send(self, request, *arguments, **named)
+base.PrefectHttpxSyncClient.send = listening
+from deployments import engine
+engine.main()
+"""
 
 
 def sleeps(system: System, change: str) -> bool:
@@ -52,18 +74,33 @@ def log(system: System, name: str) -> str:
     return Path(system.home / f"{name}.log").read_text(encoding="utf-8")
 
 
-def test_legs_take_the_lean_way(system: System) -> None:
-    carried(system, "990700188000", "p-wen", "先让流程认识一次")
-    change = carried(system, "990700188000", "p-wen", "精简方式")
-    assert submissions(system, change) == []
-    assert "按普通方式运行" not in log(system, "engine")
-
-
 def engine_anew(system: System, *command: str, **settings: str) -> None:
     """Another engine in place of the one that runs, if one does."""
     if "engine" in system.processes:
         system.end("engine")
     system.start("engine", *command, **settings)
+
+
+def asked(system: System, change: str) -> list[str]:
+    """What the legs of a change asked Prefect's server about their run, in order; what they only tell it later is left out."""
+    run = str(system.show(change)["flow_run_id"])
+    lines = (system.home / "asked.log").read_text(encoding="utf-8").splitlines()
+    assert not [line for line in lines if "admin/storage" in line], "no result is kept, so nobody need ask where"
+    return [line.replace(f"flow_runs/{run}", "run").strip() for line in lines if run in line]
+
+
+def test_legs_take_the_lean_way_and_a_waked_one_asks_nothing_before_its_first_line(system: System) -> None:
+    engine_anew(system, "-c", LISTENING)
+    carried(system, "990700188000", "p-wen", "先让流程认识一次")
+    change = carried(system, "990700188000", "p-wen", "精简方式")
+    assert submissions(system, change) == []
+    assert "按普通方式运行" not in log(system, "engine")
+    until(lambda: sleeps(system, change), 90, "the run sleeps again")
+    first, waked = " ".join(asked(system, change)).split("POST run/set_state RUNNING")[1:]
+    assert asked(system, change)[0] == "PATCH run", "the first leg tells the server once what its flow says of tries"
+    for leg in (first, waked):
+        assert leg.split("POST run/set_state PAUSED")[0].strip() == "", "its run was read by whoever claimed it"
+    engine_anew(system)
 
 
 def test_with_another_prefect_legs_take_the_plain_way_and_the_log_says_so(system: System) -> None:
