@@ -188,7 +188,7 @@ def hot_work(db: Database, change_ids: Sequence[str], *, now: datetime) -> set[s
     with db.reader() as connection:
         query = select(CHANGE.c.id).where(
             and_(
-                CHANGE.c.id.in_(list(change_ids)),
+                among(CHANGE.c.id, change_ids),
                 or_(CHANGE.c.work_seq > CHANGE.c.consumed_seq, CHANGE.c.next_due <= now, CHANGE.c.state != "open"),
             )
         )

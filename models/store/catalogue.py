@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -16,7 +15,6 @@ from sqlalchemy import (
     and_,
     bindparam,
     case,
-    false,
     func,
     insert,
     not_,
@@ -28,6 +26,8 @@ from sqlalchemy import (
 from models.domain.content import ItemContent, content_hash
 from models.domain.impact import CitedBasis
 from models.domain.law_text import canonical_title, titles_named
+from models.domain.seals import SUMS, list_hash, members_sum
+from models.store.office import get_meta, set_meta
 from models.store.sealing import Insert
 from models.store.sql import among, insert_all, table, written
 from models.tables import (
@@ -519,28 +519,42 @@ def list_members(connection: Connection, name: str) -> list[dict[str, Any]]:
     return _rows_of(connection, name, _members(connection, name, STANDING))
 
 
-def _in_list(query: Select[Any], name: str, when: ColumnElement[bool]) -> Select[Any]:
-    """The versions of a list that this holds for, in the order of the list."""
+def _in_list(
+    query: Select[Any], name: str, when: ColumnElement[bool], through: ColumnElement[Any] | None = None
+) -> Select[Any]:
+    """The versions of a list that this holds for, in the order of the list; `through` a column of a publication's lines."""
     v = VERSION.c
-    wanted = query.select_from(VERSION).join(ITEM, ITEM.c.id == v.item_id)
+    versions = query.select_from(VERSION)
+    if through is not None:
+        versions = query.select_from(LINE).join(VERSION, v.id == through)
+    wanted = versions.join(ITEM, ITEM.c.id == v.item_id)
     wanted = wanted.where(and_(v.type == LISTS[name], v.state == "active", when))
     return wanted.order_by(v.code, v.name, v.item_id)
 
 
 def _members(connection: Connection, name: str, when: ColumnElement[bool]) -> ColumnElement[bool]:
     """What tells the members of a list among the versions this holds for: items where there are any, else all kinds."""
-    items = and_(when, ITEM.c.kind == "item")
-    there = connection.execute(_in_list(select(VERSION.c.id), name, items).order_by(None).limit(1)).first()
-    return when if there is None else items
+    return and_(when, _ITEMS) if _of_items(connection, name, when) else when
 
 
-def _rows_of(connection: Connection, name: str, when: ColumnElement[bool]) -> list[dict[str, Any]]:
+_ITEMS: ColumnElement[bool] = ITEM.c.kind == "item"
+
+
+def _of_items(connection: Connection, name: str, when: ColumnElement[bool]) -> bool:
+    any_item = _in_list(select(VERSION.c.id), name, and_(when, _ITEMS)).order_by(None).limit(1)
+    return connection.execute(any_item).first() is not None
+
+
+def _rows_of(
+    connection: Connection, name: str, when: ColumnElement[bool], through: ColumnElement[Any] | None = None
+) -> list[dict[str, Any]]:
     v = VERSION.c
     query = select(
         v.item_id, v.id.label("version_id"), ITEM.c.kind, v.code, v.name, v.type, v.department_id, DEPARTMENT.c.short,
         v.department_text, v.hash, v.valid_from,
     )  # fmt: skip
-    result = connection.execute(_in_list(query, name, when).outerjoin(DEPARTMENT, DEPARTMENT.c.id == v.department_id))
+    wanted = _in_list(query, name, when, through).outerjoin(DEPARTMENT, DEPARTMENT.c.id == v.department_id)
+    result = connection.execute(wanted)
     names = list(result.keys())
     found = [dict(zip(names, row, strict=True)) for row in result]
     for row in found:
@@ -549,10 +563,11 @@ def _rows_of(connection: Connection, name: str, when: ColumnElement[bool]) -> li
 
 
 def snapshot_list(connection: Connection, *, name: str, publication_id: str) -> dict[str, Any]:
-    """Keep a list as it stands after a publication, with what came and went since the one before.
+    """Keep a list as it stands after a publication, with what came and went with it.
 
-    Returns the row written (list, publication_id, hash, total, added, removed, changed, delta); the same publication
-    again gives the row that stands.
+    To be called in the transaction that writes the publication's versions, under its turn; what that costs grows with
+    what the publication changed, not with the list. Returns the row written (list, publication_id, hash, total, added,
+    removed, changed, delta); the same publication again gives the row that stands.
     """
     known = (
         connection.execute(
@@ -563,11 +578,8 @@ def snapshot_list(connection: Connection, *, name: str, publication_id: str) -> 
     )
     if known is not None:
         return dict(known)
-    now = _members(connection, name, STANDING)
-    before = _as_last_seen(connection, name, publication_id)
-    # A version that is in both states of the list is told by the database, however long the list is.
-    new = {row["item_id"]: row for row in _rows_of(connection, name, and_(now, not_(before)))}
-    old = {row["item_id"]: row for row in _rows_of(connection, name, and_(before, not_(now)))}
+    came, went, all_of_them = _came_and_went(connection, name, publication_id)
+    new, old = ({row["item_id"]: row for row in rows} for rows in (came, went))
     delta = {
         "added": [_entry(row) for item_id, row in new.items() if item_id not in old],
         "removed": [_entry(row) for item_id, row in old.items() if item_id not in new],
@@ -577,36 +589,80 @@ def snapshot_list(connection: Connection, *, name: str, publication_id: str) -> 
             if item_id in old and old[item_id]["hash"] != row["hash"]
         ],
     }
-    members = connection.execute(_in_list(select(VERSION.c.code, VERSION.c.item_id, VERSION.c.hash), name, now)).all()
-    body = "\n".join(f"{code or item_id}|{made}" for code, item_id, made in members)
+    last = None if all_of_them else _sum_kept(connection, name)
+    if last is None:
+        now = _sum_of_all(connection, name)
+    else:
+        rest = last.sum + members_sum(map(_member, came)) - members_sum(map(_member, went))
+        now = _Sum(last.total + len(came) - len(went), rest % SUMS, last.publications)
     values: dict[str, Any] = {
         "list": name,
         "publication_id": publication_id,
-        "hash": hashlib.sha256(body.encode()).hexdigest(),
-        "total": len(members),
+        "hash": list_hash(now.sum),
+        "total": now.total,
         **{word: len(entries) for word, entries in delta.items()},
         "delta": delta,
     }
     connection.execute(insert(SNAPSHOT).values(**values))
+    _keep_sum(connection, name, now)
     return values
 
 
-def _as_last_seen(connection: Connection, name: str, publication_id: str) -> ColumnElement[bool]:
-    """What the last snapshot of the list saw: valid at that publication's moment, as known when it was published."""
-    last = connection.execute(
-        select(PUBLICATION.c.effective_at, PUBLICATION.c.published_at)
-        .join(SNAPSHOT, SNAPSHOT.c.publication_id == PUBLICATION.c.id)
-        .where(and_(SNAPSHOT.c.list == name, PUBLICATION.c.id != publication_id))
-        .order_by(PUBLICATION.c.published_at.desc(), PUBLICATION.c.number.desc())
-    ).first()
-    if last is None:
-        return false()
+def _came_and_went(
+    connection: Connection, name: str, publication_id: str
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]], bool]:
+    """The members a publication brought and those it ended, and whether it concerns the whole list: because it is the
+    first, or because items came into a list of other kinds or the last one left it.
+    """
     v = VERSION.c
-    valid = and_(v.valid_from <= last.effective_at, or_(v.valid_to.is_(None), v.valid_to > last.effective_at))
-    known = and_(
-        v.recorded_at <= last.published_at, or_(v.superseded_at.is_(None), v.superseded_at > last.published_at)
-    )
-    return _members(connection, name, and_(valid, known))
+    if connection.execute(select(SNAPSHOT.c.list).where(SNAPSHOT.c.list == name).limit(1)).first() is None:
+        return list_members(connection, name), [], True
+    ended = v.id.in_(select(LINE.c.old_version_id).where(LINE.c.publication_id == publication_id))
+    before = or_(and_(STANDING, v.publication_id.is_distinct_from(publication_id)), ended)
+    of_items = _of_items(connection, name, STANDING)
+    if _of_items(connection, name, before) != of_items:
+        return list_members(connection, name), _rows_of(connection, name, _members(connection, name, before)), True
+    its_lines = and_(LINE.c.publication_id == publication_id, *([_ITEMS] if of_items else []))
+    came = _rows_of(connection, name, and_(STANDING, its_lines), LINE.c.new_version_id)
+    return came, _rows_of(connection, name, its_lines, LINE.c.old_version_id), False
+
+
+@dataclass(frozen=True)
+class _Sum:
+    """How many members a list has, their sum, and after how many publications it was kept."""
+
+    total: int
+    sum: int
+    publications: int
+
+
+def _member(row: Mapping[Any, Any]) -> str:
+    return f"{row['code'] or row['item_id']}|{row['hash']}"
+
+
+def _sum_of_all(connection: Connection, name: str) -> _Sum:
+    columns = select(VERSION.c.item_id, VERSION.c.code, VERSION.c.hash)
+    standing = _in_list(columns, name, _members(connection, name, STANDING)).order_by(None)
+    members = [_member(row) for row in connection.execute(standing).mappings()]
+    return _Sum(len(members), members_sum(members), _count_publications(connection))
+
+
+def _sum_kept(connection: Connection, name: str) -> _Sum | None:
+    """What was kept with the snapshot before; None where there is none, or where a publication came without one."""
+    kept = get_meta(connection, f"list:{name}")
+    if kept is None:
+        return None
+    publications, total, hexadecimal = kept.split("|")
+    found = _Sum(int(total), int(hexadecimal, 16), int(publications) + 1)
+    return found if found.publications == _count_publications(connection) else None
+
+
+def _keep_sum(connection: Connection, name: str, now: _Sum) -> None:
+    set_meta(connection, f"list:{name}", f"{now.publications}|{now.total}|{now.sum:x}")
+
+
+def _count_publications(connection: Connection) -> int:
+    return int(connection.execute(select(func.count()).select_from(PUBLICATION)).scalar_one())
 
 
 def _entry(row: Mapping[str, Any]) -> dict[str, Any]:

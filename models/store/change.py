@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 
 from sqlalchemy import (
     BindParameter,
+    CompoundSelect,
     Connection,
     Date,
     Select,
@@ -25,6 +26,7 @@ from sqlalchemy import (
     insert,
     or_,
     select,
+    union,
     union_all,
     update,
 )
@@ -556,10 +558,9 @@ def drafters(connection: Connection, adjustment_ids: Sequence[str]) -> dict[str,
     found: dict[str, set[str]] = {}
     people: set[str] = set()
     for part in chunks(adjustment_ids):
-        for writers in (_writers(), _stood_in_for()):
-            for adjustment_id, person_id in connection.execute(writers, {"adjustment_ids": part}):
-                found.setdefault(adjustment_id, set()).add(person_id)
-                people.add(person_id)
+        for adjustment_id, person_id in connection.execute(_drafting(), {"adjustment_ids": part}):
+            found.setdefault(adjustment_id, set()).add(person_id)
+            people.add(person_id)
     for person_id, others in _mailbox_mates(connection, people).items():
         for wrote in found.values():
             if person_id in wrote:
@@ -568,12 +569,16 @@ def drafters(connection: Connection, adjustment_ids: Sequence[str]) -> dict[str,
 
 
 @cache
+def _drafting() -> CompoundSelect[Any]:
+    """(adjustment, person) of both kinds, each pair once."""
+    return union(_writers(), _stood_in_for())
+
+
 def _writers() -> Select[Any]:
     wrote = and_(among_named(PROPOSAL.c.adjustment_id, "adjustment_ids"), PROPOSAL.c.by_person_id.is_not(None))
-    return select(PROPOSAL.c.adjustment_id, PROPOSAL.c.by_person_id).where(wrote).distinct()
+    return select(PROPOSAL.c.adjustment_id, PROPOSAL.c.by_person_id).where(wrote)
 
 
-@cache
 def _stood_in_for() -> Select[Any]:
     """Whoever wrote held the drafting of that round as a substitute; few assignments of a change are a substitute's."""
     named = among_named(ADJUSTMENT.c.id, "adjustment_ids")
@@ -599,7 +604,6 @@ def _stood_in_for() -> Select[Any]:
                 among_named(PROPOSAL.c.adjustment_id, "adjustment_ids"),
             )
         )
-        .distinct()
     )
 
 

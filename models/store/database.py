@@ -27,6 +27,8 @@ _RETRY_SQLSTATES = {"40001", "40P01", "55P03"}
 CONNECT_SECONDS = 10
 #: A connection used within this time is taken to be alive.
 IDLE_SECONDS = 1.0
+#: What a connection to SQLite keeps of the file. With its own 2 MB a change of 3,600 items among 100,000 took half as long again.
+CACHE_KILOBYTES = 16_000
 NO_ROOM = "磁盘空间不足，未作任何改动，请检查权限和空间。"
 _PAUSES = (0.01, 0.03, 0.1, 0.3, 1.0)
 
@@ -154,6 +156,7 @@ def _prepare_sqlite(connection: Any, record: Any) -> None:
     cursor.execute("pragma synchronous=full")
     cursor.execute("pragma foreign_keys=on")
     cursor.execute("pragma busy_timeout=30000")
+    cursor.execute(f"pragma cache_size=-{CACHE_KILOBYTES}")
     cursor.close()
 
 

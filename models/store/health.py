@@ -146,8 +146,10 @@ def outbox(read: Reading, now: datetime, sqlite: bool) -> Outbox:
     count, oldest = read.rows(f"select count(*), min(next_at) {due}", (bound(now),))[0]
     lost = read.rows("select count(*) from notice where state = 'undeliverable'")[0][0]
     again = "from notice where state = 'retrying' and error <> '' and created_at <= ?"
-    failing = read.rows(f"select error {again} order by next_at desc", (bound(now - FAILS_LONG),))
-    return Outbox(int(count), moment(oldest), int(lost), len(failing), str(failing[0][0]) if failing else "")
+    long_since = bound(now - FAILS_LONG)
+    failing = int(read.rows(f"select count(*) {again}", (long_since,))[0][0])
+    newest = read.rows(f"select error {again} order by next_at desc limit 1", (long_since,))
+    return Outbox(int(count), moment(oldest), int(lost), failing, str(newest[0][0]) if newest else "")
 
 
 def stuck(read: Reading) -> list[str]:

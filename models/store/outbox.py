@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Connection, Select, Update, and_, bindpara
 from models.domain.errors import Conflict
 from models.store.change import ASSIGNMENT, Row, chunks, rows
 from models.store.database import Database
-from models.store.sql import among_named, insert_all, table
+from models.store.sql import among, among_named, insert_all, table
 from models.tables import Change, Contact, Link, Notice, Person, Post, new_id
 
 NOTICE, LINK, CONTACT, PERSON, CHANGE = table(Notice), table(Link), table(Contact), table(Person), table(Change)
@@ -81,11 +81,7 @@ def enqueue(
 def _fresh(connection: Connection, notices: Sequence[Row]) -> list[Row]:
     """The notices whose keys were never used, each once."""
     keys = [str(notice["key"]) for notice in notices if not notice.get("unheard")]
-    known: set[str] = set()
-    for start in range(0, len(keys), 500):
-        known |= set(
-            connection.execute(select(NOTICE.c.key).where(NOTICE.c.key.in_(keys[start : start + 500]))).scalars()
-        )
+    known = set(connection.execute(select(NOTICE.c.key).where(among(NOTICE.c.key, keys))).scalars())
     fresh: dict[str, Row] = {}
     for notice in notices:
         if notice["key"] not in known:
@@ -429,7 +425,7 @@ class SqlOutbox:
             connection.execute(update(NOTICE).where(NOTICE.c.id == notice["id"]).values(**values))
             connection.execute(
                 update(NOTICE)
-                .where(NOTICE.c.id.in_([row["id"] for row in others]))
+                .where(among(NOTICE.c.id, [row["id"] for row in others]))
                 .values(state="sent", sent_at=now, error=f"digest {notice['id']}")
             )
         return {row["id"] for row in others}
@@ -456,7 +452,7 @@ class SqlOutbox:
 
     def renew(self, notice_ids: Sequence[str], until: datetime) -> None:
         """These are still being sent."""
-        sending = and_(NOTICE.c.id.in_(list(notice_ids)), NOTICE.c.state == "sending")
+        sending = and_(among(NOTICE.c.id, notice_ids), NOTICE.c.state == "sending")
         self.database.write(
             lambda connection: connection.execute(update(NOTICE).where(sending).values(lease_until=until))
         )
