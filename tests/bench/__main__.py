@@ -184,12 +184,21 @@ def _processor() -> str:
 
 def measured(act: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """The figures of a part with when they were taken and how busy the machine was before."""
-    load, began = os.getloadavg()[0], time.monotonic()
+    load, loop, began = os.getloadavg()[0], bare_loop(), time.monotonic()
     at = datetime.now(UTC).isoformat(timespec="minutes")
     found = act()
     took = round(time.monotonic() - began)
-    where = {"at": at, "of": _commit(), "load before": round(load, 1), "took, s": took, "on": _processor()}
+    where = {"at": at, "of": _commit(), "load before": round(load, 1), "bare loop before and after, s": [loop, bare_loop()],
+             "took, s": took, "on": _processor()}  # fmt: skip
     return {**found, "measured": where}
+
+
+def bare_loop() -> float:
+    """Seconds for twenty million additions: how fast the machine is just now (1.1 where most figures were taken)."""
+    began, total = time.perf_counter(), 0
+    for number in range(20_000_000):
+        total += number
+    return round(time.perf_counter() - began, 2)
 
 
 def _commit() -> str:
