@@ -482,7 +482,9 @@ class OfficeMachine(RuleBasedStateMachine):
     def the_case_goes_on(self, seat: int, times: int) -> None:
         """Several in turn say yes and the change is woken each time: the way to the end."""
         self.tick("go on")
-        change = self.one(seat, self.open_seats())[0]
+        self._goes_on(self.one(seat, self.open_seats())[0], times)
+
+    def _goes_on(self, change: Change, times: int) -> None:
         for _ in range(times):
             self.now += timedelta(seconds=self.pace)
             waiting = [place for place in self.open_seats() if place[0] is change]
@@ -647,7 +649,9 @@ class OfficeMachine(RuleBasedStateMachine):
         first = self.now.astimezone(SHANGHAI).date() + timedelta(days=begins)
         if person == other or any((p, f) == (person, first) for p, _, f, _ in self.plain.people.absences):
             return
-        last = first + timedelta(days=lasts)
+        self._stands_in(person, other, first, first + timedelta(days=lasts))
+
+    def _stands_in(self, person: str, other: str, first: date, last: date) -> None:
         self.plain.people.absences.append((person, other, first, last))
         with self.db.writer() as connection:
             connection.execute(
@@ -659,6 +663,27 @@ class OfficeMachine(RuleBasedStateMachine):
                     to_on=last,
                 )
             )
+
+    @precondition(lambda self: len(self.plain.changes) < MOST_CHANGES)
+    @rule(who=st.sampled_from(["p-shen", "p-xu"]), times=st.integers(0, 4))
+    def who_drafts_and_reviews_is_away_while_it_is_drafted(self, who: str, times: int) -> None:
+        """Another drafts in his name; he is back when it is reviewed, and must not be asked."""
+        self.tick("stood in for")
+        today, other = self.now.astimezone(SHANGHAI).date(), "p-jiang"
+        if any((p, f) == (who, today) for p, _, f, _ in self.plain.people.absences):
+            return
+        self._stands_in(who, other, today, today)
+        self._request(["990100342002"], 1, "p-zhou", None, add=False)
+        change = list(self.plain.changes.values())[-1]
+        mine = [
+            seat for seat in self.open_seats() if seat[0] is change and seat[4] == other and seat[2].stage == "draft"
+        ]
+        for _, sheet, step, where, person in mine:
+            page = self.open_page(change, sheet, step, where, person)
+            self.submit(page, "submit", {}, expected=not self.plain.may_decide(change, step, where, person))
+        self.leg(change.id)
+        self.now += timedelta(days=1)
+        self._goes_on(change, times)
 
     @rule(who=NUMBER, back=st.booleans())
     def somebody_leaves(self, who: int, back: bool) -> None:
