@@ -146,7 +146,7 @@ def spare_questions(client: Any) -> None:
         found: FlowRun = read(flow_run_id)
         return found
 
-    def update_flow_run(**told: Any) -> Any:
-        return None if told == getattr(_kept, "told", None) else update(**told)
+    def update_flow_run(*run: UUID, **told: Any) -> Any:
+        return None if not run and told == getattr(_kept, "told", None) else update(*run, **told)
 
     client.read_flow_run, client.update_flow_run = read_flow_run, update_flow_run

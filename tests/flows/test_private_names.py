@@ -85,8 +85,8 @@ class Server:
     def read_flow_run(self, flow_run_id: UUID) -> FlowRun:
         return FlowRun(id=flow_run_id, flow_id=uuid4(), name="newer")
 
-    def update_flow_run(self, **told: Any) -> str:
-        self.told.append(told)
+    def update_flow_run(self, flow_run_id: UUID, **told: Any) -> str:
+        self.told.append({"flow_run_id": flow_run_id, **told})
         return "written"
 
 
@@ -109,7 +109,7 @@ def test_a_leg_tells_the_server_only_what_it_does_not_know() -> None:
     assert client.told == []
     run.empirical_policy.retries = 0  # as Prefect's engine does with a run that was never begun
     client.update_flow_run(**told)
-    client.update_flow_run(flow_run_id=run.id, name="renamed")
+    client.update_flow_run(run.id, name="renamed")
     client.update_flow_run(**{**told, "flow_version": "2"})
     assert [sorted(line) for line in client.told] == [
         ["empirical_policy", "flow_run_id", "flow_version"],
