@@ -272,6 +272,6 @@ def _kept(error: Exception) -> str:
         log = home / "cli.log"
         with log.open("a", encoding="utf-8") as file:
             file.write("".join(traceback.format_exception(error)) + "\n")
-    except Exception:
+    except Exception:  # no home, or no room in it: the sentence of what failed stands alone
         return ""
     return f"详情见 {log}。"

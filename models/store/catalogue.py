@@ -565,9 +565,10 @@ def _rows_of(
 def snapshot_list(connection: Connection, *, name: str, publication_id: str) -> dict[str, Any]:
     """Keep a list as it stands after a publication, with what came and went with it.
 
-    To be called in the transaction that writes the publication's versions, under its turn; what that costs grows with
-    what the publication changed, not with the list. Returns the row written (list, publication_id, hash, total, added,
-    removed, changed, delta); the same publication again gives the row that stands.
+    To be called in the transaction that writes the publication's versions, under its turn. What is read grows with what
+    the publication changed, not with the list; one without items is looked through for one. Returns the row written
+    (list, publication_id, hash, total, added, removed, changed, delta); the same publication again gives the row that
+    stands.
     """
     known = (
         connection.execute(

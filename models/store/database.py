@@ -27,7 +27,7 @@ _RETRY_SQLSTATES = {"40001", "40P01", "55P03"}
 CONNECT_SECONDS = 10
 #: A connection used within this time is taken to be alive.
 IDLE_SECONDS = 1.0
-#: What a connection to SQLite keeps of the file. With its own 2 MB a change of 3,600 items among 100,000 took half as long again.
+#: What a connection to SQLite keeps of the file. With SQLite's 2 MB 3,600 items among 100,000 were switched in 2.1 s, with 32 MB in 1.65.
 CACHE_KILOBYTES = 16_000
 NO_ROOM = "磁盘空间不足，未作任何改动，请检查权限和空间。"
 _PAUSES = (0.01, 0.03, 0.1, 0.3, 1.0)
