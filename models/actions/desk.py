@@ -22,7 +22,7 @@ from models.actions.supervising import supervised
 from models.domain.audit import differing_lines
 from models.domain.content import FIELDS, ItemContent, apply_set, changed_fields, fields_for
 from models.domain.errors import BadInput, Conflict, Forbidden, Refusal
-from models.domain.four_eyes import barred
+from models.domain.four_eyes import FREE, barred
 from models.domain.outside import check_storable, one_line
 from models.domain.procedure import StageRule, one_is_enough
 from models.domain.proof import asked_proof, check_shown
@@ -51,6 +51,7 @@ from models.store.change import (
     add_proposals,
     add_rows,
     adjustments_of_step,
+    adjustments_of_steps,
     change_row,
     chunks,
     drafters,
@@ -396,7 +397,9 @@ def decide(
         if earlier is not None:
             return Decided(earlier, None)
         hand = _Hand(connection, case, person_id, via, proof, office_proof, address, agent, submission.request_id)
-        answer = {"recorded": [hand.take(said) for said in submission.decisions]}
+        with case.gathering():
+            hand.read_ahead([said.assignment for said in submission.decisions])
+            answer = {"recorded": [hand.take(said) for said in submission.decisions]}
         try:
             insert_all(connection, REQUEST, [{**made, "answer": answer, "at": now}])
         except IntegrityError as error:  # the same request of the same person, just recorded in another change
@@ -458,7 +461,11 @@ def _assigned() -> Select[Any]:
         .join(STEP, STEP.c.id == ASSIGNMENT.c.step_id)
         .outerjoin(contact, and_(contact.c.person_id == person.c.id, contact.c.kind == "mail"))
         .outerjoin(SHEET, SHEET.c.id == STEP.c.sheet_id)
-        .where(ASSIGNMENT.c.id == bindparam("id"))
+        .where(
+            among_named(ASSIGNMENT.c.id, "ids"),
+            ASSIGNMENT.c.change_id == bindparam("change_id"),
+            ASSIGNMENT.c.person_id == bindparam("person_id"),
+        )
     )
 
 
@@ -474,8 +481,22 @@ def _sheet_of(connection: Connection, assignment: Row) -> Row | None:
 
 @cache
 def _standing_decisions() -> Select[Any]:
-    where = and_(DECISION.c.step_id == bindparam("step_id"), DECISION.c.undone_at.is_(None))
+    where = and_(among_named(DECISION.c.step_id, "step_ids"), DECISION.c.undone_at.is_(None))
     return select(DECISION).where(where).order_by(DECISION.c.at)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What lies before a person, as it stands: his assignment, its step, what was decided there, and the adjustments it
+    puts before him, with their proposals and with who drafted them.
+    """
+
+    assignment: Row
+    step: Row
+    standing: list[Row]
+    members: list[Row]
+    proposals: Mapping[str, Row]
+    wrote: Mapping[str, set[str]]
 
 
 class _Hand:
@@ -508,20 +529,46 @@ class _Hand:
         #: The procedure of the sheet decided upon; none at the scope.
         self.sheet: Row | None = None
         self._rounds: dict[str, int] = {}
+        self._ahead: dict[str, _Task] = {}
+
+    def read_ahead(self, assignment_ids: Sequence[str]) -> None:
+        """Read what these assignments put before him; as many questions for many as for one."""
+        mine = {"change_id": self.case.id, "person_id": self.person_id}
+        found = rows(self.connection, _assigned(), ids=list(assignment_ids), **mine)
+        step_ids = [row["step_id"] for row in found]
+        standing: dict[str, list[Row]] = {key: [] for key in step_ids}
+        for row in rows(self.connection, _standing_decisions(), step_ids=step_ids) if found else ():
+            standing[row["step_id"]].append(row)
+        members = adjustments_of_steps(self.connection, step_ids) if found else {}
+        proposals = standing_proposals(self.connection, [row["id"] for lines in members.values() for row in lines])
+        judged = [line["id"] for row in found if row["step_stage"] not in FREE for line in members[row["step_id"]]]
+        wrote = drafters(self.connection, judged) if judged else {}
+        for row in found:
+            step: Row = {name: row[f"step_{name}"] for name in _OF_STEP}
+            its_own = members[step["id"]]
+            self._ahead[row["id"]] = _Task(row, step, standing[step["id"]], its_own, proposals, wrote)
+
+    def _task(self, assignment_id: str) -> _Task | None:
+        """What an assignment puts before him, as it stands after what this submission said before."""
+        if assignment_id not in self._ahead:
+            self.case.write_gathered()
+            self.read_ahead([assignment_id])
+        return self._ahead.get(assignment_id)
 
     def take(self, said: DecisionIn) -> dict[str, Any]:
         """Check and record one decision."""
-        assignment, step = self._find(said)
+        task = self._find(said)
+        assignment, step, members, proposals = task.assignment, task.step, task.members, task.proposals
         self._check_proof(assignment, step)
-        members = adjustments_of_step(self.connection, step["id"])
         self._check_taken_out(step, said, {a["id"] for a in members})
         if step["stage"] == "scope":
             said = _as_shown(said, members)
         verdicts = accepted(step["stage"], drafted=is_drafted(self.connection, self.sheet))
         _check_verdicts(step["stage"], verdicts, said, {a["id"] for a in members})
-        self._check_four_eyes(step, members, assignment["acting_for_id"])
-        proposals = standing_proposals(self.connection, [a["id"] for a in members])
+        self._check_four_eyes(task)
         self._check_revision(step, said, members, proposals)
+        # Who sits in two seats of a step, or names an assignment twice, is asked what stands by then.
+        self._ahead = {key: one for key, one in self._ahead.items() if one.step["id"] != step["id"]}
         if step["stage"] == "draft":
             self._write_proposals(said, members, proposals)
         if said.verdict != "save":
@@ -534,18 +581,16 @@ class _Hand:
             "at": self.case.now.isoformat(),
         }
 
-    def _find(self, said: DecisionIn) -> tuple[Row, Row]:
-        found = rows(self.connection, _assigned(), id=said.assignment)
-        if not found or found[0]["change_id"] != self.case.id or found[0]["person_id"] != self.person_id:
+    def _find(self, said: DecisionIn) -> _Task:
+        task = self._task(said.assignment)
+        if task is None:
             raise BadInput("nothing_to_decide", "本次提交没有您可办理的待办，未作任何改动。")
-        if found[0]["disabled_at"] is not None:
+        assignment, step, standing = task.assignment, task.step, task.standing
+        if assignment["disabled_at"] is not None:
             raise Forbidden("not_your_seat", "您的账号已停用，本次提交未记录。请与统筹协调人联系。")
-        assignment = found[0]
-        step: Row = {name: assignment[f"step_{name}"] for name in _OF_STEP}
+        self.sheet = None if step["sheet_id"] is None else assignment
         if step["sheet_id"] is not None:
-            self.sheet = assignment
             self._rounds[step["sheet_id"]] = int(assignment["sheet_round"])
-        standing = rows(self.connection, _standing_decisions(), step_id=step["id"])
         mine = [row for row in standing if row["assignment_id"] == assignment["id"]]
         if mine:
             self._already(mine[0])
@@ -575,7 +620,7 @@ class _Hand:
                 f"该环节已由第 {step['round'] + 1} 轮代替，本次提交未记录。请办理页面上的新待办。",
                 **self._whom(None, assignment["closed_at"]),
             )
-        return assignment, step
+        return task
 
     def _whom(self, person_id: str | None, at: datetime | None) -> dict[str, Any]:
         return {
@@ -657,10 +702,10 @@ class _Hand:
             assignment=assignment["id"],
         )
 
-    def _check_four_eyes(self, step: Row, members: Sequence[Row], acting_for: str | None) -> None:
+    def _check_four_eyes(self, task: _Task) -> None:
         """The last gate: nobody reviews or approves what he drafted, by whatever way in."""
-        wrote = drafters(self.connection, [a["id"] for a in members])
-        mine = barred(step["stage"], wrote, self.person_id, acting_for)
+        step, wrote = task.step, {a["id"]: task.wrote.get(a["id"], set()) for a in task.members}
+        mine = barred(step["stage"], wrote, self.person_id, task.assignment["acting_for_id"])
         if mine:
             raise Forbidden(
                 "four_eyes",

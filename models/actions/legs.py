@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import takewhile
 from typing import Any
 
 from sqlalchemy import Connection, and_, select, update
@@ -49,6 +50,7 @@ from models.store.change import (
     set_adjustments,
     set_sheet,
     sheets,
+    sheets_by_id,
     standing,
     steps,
 )
@@ -60,6 +62,8 @@ from models.tables import new_id
 _log = logging.getLogger("shixiang.legs")
 #: Working days to confirm the scope of a change (our default: no source gives one).
 SCOPE_DAYS = 3
+#: Sheets moved in one transaction: many share what is read and written, and a decision waits for them only a moment.
+SHEETS_TOGETHER = 10
 TERMINAL = frozenset({"published", "declined", "rejected", "removed"})
 #: When a sheet that raised is tried again, in minutes; afterwards hourly.
 RETRY_MINUTES = (1, 5, 30, 60)
@@ -164,9 +168,12 @@ def run_pass(
     while pass_.goes_on():
         error = _fault(step, pass_.turn)
         if error is not None:  # a sheet that raises must not hold up the others
-            if pass_.moved is None:
+            if not pass_.moved:
                 raise error
-            _stick_apart(step, pass_.moved, error)
+            if len(pass_.moved) > 1:
+                pass_.one_by_one()
+            else:
+                _stick_apart(step, pass_.moved[0], error)
     upto, before, finished = pass_.upto, pass_.before, pass_.finished
     if not finished:
         with db.reader() as connection:
@@ -243,15 +250,16 @@ def _trial(step: Step, sheet_id: str) -> Exception | None:
 
 
 class _Pass:
-    """How far a pass has come: assessing, the scope and each sheet to which something came are one turn, one
-    transaction each. A turn that is tried again begins anew.
+    """How far a pass has come: assessing, the scope and each few sheets to which something came are one turn, one
+    transaction each. Where one of several sheets raises, each is a turn of its own. A turn that is tried again begins anew.
     """
 
     def __init__(self) -> None:
         self.upto, self.before = 0, 0
         self.sheets: list[str] | None = None
-        self.moved: str | None = None
+        self.moved: list[str] = []
         self.finished = False
+        self._alone: set[str] = set()
         self._turns = 0
         self._over = False
         self._was_open = True
@@ -262,10 +270,15 @@ class _Pass:
             return False
         self._turns += 1
         self._was_open = False
-        if self.moved is not None and self.sheets is not None:
-            self.sheets = [sheet_id for sheet_id in self.sheets if sheet_id != self.moved]
-            self.moved = None
+        if self.sheets is not None:
+            self.sheets = [sheet_id for sheet_id in self.sheets if sheet_id not in self.moved]
+        self.moved = []
         return not self._over and self.sheets != []
+
+    def one_by_one(self) -> None:
+        """The sheets of the last turn were not moved after all: each is moved by itself."""
+        self._alone.update(self.moved)
+        self.moved = []
 
     def turn(self, room: Room, done: Tally) -> None:
         """The next turn in its transaction; not called for a change that has ended."""
@@ -280,24 +293,33 @@ class _Pass:
             _scope(room)
             self._over = room.case.get("phase") == "scoping"
         else:
-            self._next_sheet(room, done)
+            self._next_sheets(room, done)
 
-    def _next_sheet(self, room: Room, done: Tally) -> None:
+    def _next_sheets(self, room: Room, done: Tally) -> None:
         self.finished = False
         if self.sheets is None:
             found = moving_sheets(room.connection, room.case.id)
+            self._alone |= {sheet["id"] for sheet in found if sheet["stuck"]}
             left = [sheet["id"] for sheet in found]
+            turn = self._together(left)
+            found = [sheet for sheet in found if sheet["id"] in turn]
         else:
             left = self.sheets
-            found = rows(room.connection, select(SHEET).where(SHEET.c.id == left[0]))
+            turn = self._together(left)
+            found = sheets_by_id(room.connection, turn)
         self.sheets = left
         if not found:
             return
-        self.moved = left[0]
-        waits = _move(room, found[0], done)
-        if len(left) == 1 and (room.next_due is None or room.next_due > room.case.now):
+        self.moved = turn
+        waits = _move(room, found, done)
+        if len(left) == len(turn) and (room.next_due is None or room.next_due > room.case.now):
             _finish(room, self.upto, waits)
             self.finished = True
+
+    def _together(self, left: Sequence[str]) -> list[str]:
+        """The sheets of the next turn."""
+        free = list(takewhile(lambda sheet_id: sheet_id not in self._alone, left[:SHEETS_TOGETHER]))
+        return free or list(left[:1])
 
 
 def _due(connection: Connection, change_id: str, now: datetime) -> bool:
@@ -498,8 +520,16 @@ def _confirmed(room: Room, lines: Sequence[Row], shown: Sequence[Row]) -> None:
 # --- sheets --------------------------------------------------------------------------------------------------------
 
 
-def _move(room: Room, sheet: Row, tally: Tally) -> bool:
-    """Move one sheet; whether it waits for people afterwards."""
+def _move(room: Room, found: Sequence[Row], tally: Tally) -> bool:
+    """Move these sheets; whether one waits for people afterwards."""
+    if len(found) > 1:
+        room.read_ahead(found)
+    with room.case.gathering():
+        waiting = [_move_one(room, sheet, tally) for sheet in found]
+    return any(waiting)
+
+
+def _move_one(room: Room, sheet: Row, tally: Tally) -> bool:
     if sheet["stuck"] and sheet["retry_at"] is not None and sheet["retry_at"] > room.case.now:
         return True
     report = move_sheet(room, sheet)

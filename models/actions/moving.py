@@ -23,7 +23,6 @@ from models.store.change import (
     approve_lines,
     assignments,
     close_assignments,
-    drop_rungs,
     is_drafted,
     lines_of_step,
     procedure_no,
@@ -31,10 +30,8 @@ from models.store.change import (
     set_adjustments,
     set_sheet,
     set_step,
-    sheet_round,
     steps,
 )
-from models.store.outbox import cancel
 from models.tables import new_id
 
 ENGINE_STAGES = frozenset({"coding", "publishing", "connecting"})
@@ -109,7 +106,7 @@ def new_sheet(
 
 
 def _read(room: Room, sheet: Row) -> SheetRound:
-    held = sheet_round(room.connection, sheet)
+    held = room.round_of(sheet)
     room.writer.people.update({a["person_id"]: a["name"] for asked in held.asked.values() for a in asked})
     return held
 
@@ -151,8 +148,7 @@ def close_step(room: Room, step: Row, asked: Sequence[Row], state: str, left: st
     """Close a step; who had not decided is `left` so (as the step where nothing is said). Those persons."""
     set_step(room.case, step["id"], state=state, closed_at=room.case.now)
     persons = close_assignments(room.case, asked, left or state)
-    drop_rungs(room.connection, [step["id"]])
-    cancel(room.connection, step_ids=[step["id"]])
+    room.drop([step["id"]])
     return persons
 
 
@@ -169,9 +165,7 @@ def _take_position(
     by_stage = {rule.code: rule for rule in stages}
     waiting = [step for step in here if step["state"] == "open"]
     closed = [s["id"] for s in waiting if _close_if_met(room, sheet, held, s, by_stage[s["stage"]], report)]
-    if closed:
-        drop_rungs(room.connection, closed)
-        cancel(room.connection, step_ids=closed)
+    room.drop(closed)
     if any(step["state"] == "open" for step in here):
         return False
     return _after_position(room, sheet, held, here, lines)

@@ -19,7 +19,20 @@ from models.domain.procedure import StageRule
 from models.domain.review import scope_preset
 from models.domain.vocabulary import ROLE_NAMES, STAGE_NAMES
 from models.store import office
-from models.store.change import ASSIGNMENT, LINE, RUNG, STEP, Case, Row, insert_rows, next_moment
+from models.store.change import (
+    ASSIGNMENT,
+    LINE,
+    RUNG,
+    STEP,
+    Case,
+    Row,
+    SheetRound,
+    drop_rungs,
+    insert_rows,
+    next_moment,
+    sheet_rounds,
+)
+from models.store.outbox import cancel
 from models.tables import new_id
 
 
@@ -31,6 +44,8 @@ class Room(People):
         self.case = case
         self.writer = writer
         self._opened: dict[Any, list[Row]] = {STEP: [], LINE: [], RUNG: [], ASSIGNMENT: []}
+        self._closed: list[str] = []
+        self._rounds: dict[str, SheetRound] = {}
 
     def put(self, target: Any, values: Sequence[Row]) -> None:
         """Rows of what is being opened; written together at `flush`."""
@@ -38,20 +53,38 @@ class Room(People):
         if target.name in AUDITED:
             self.case.made(target.name, values)
 
+    def drop(self, step_ids: Sequence[str]) -> None:
+        """Of steps that were closed no rung fires and nothing that still waits is sent; written together at `flush`."""
+        self._closed.extend(step_ids)
+
+    def read_ahead(self, sheets: Sequence[Row]) -> None:
+        """Read the rounds of several sheets, and who drafted their lines, before they are moved."""
+        self._rounds = sheet_rounds(self.connection, sheets)
+        self.wrote([line["id"] for held in self._rounds.values() for line in held.lines])
+
+    def round_of(self, sheet: Row) -> SheetRound:
+        """The present round of a sheet: as it was read ahead, once, or as it stands."""
+        return self._rounds.pop(sheet["id"], None) or sheet_rounds(self.connection, [sheet])[sheet["id"]]
+
     def flush(self) -> None:
-        """Write what was opened, then the log lines and columns of the change."""
-        self._write_opened()
+        """Write what was opened and closed, then the log lines and columns of the change."""
+        self._write_steps()
         self.case.flush()
 
-    def _write_opened(self) -> None:
+    def _write_steps(self) -> None:
+        self.case.write_gathered()
         for target, values in self._opened.items():
             insert_rows(self.connection, target, values)
             values.clear()
+        if self._closed:
+            drop_rungs(self.connection, self._closed)
+            cancel(self.connection, step_ids=self._closed)
+            self._closed = []
 
     @cached_property
     def next_due(self) -> datetime | None:
         """When the engine has something to do next of itself; asked at the end, what was opened is written first."""
-        self._write_opened()
+        self._write_steps()
         return next_moment(self.connection, self.case.id)
 
     @cached_property

@@ -33,7 +33,6 @@ from models.store.change import (
     adjustments,
     assignments,
     close_assignments,
-    drop_rungs,
     last_urged,
     rows,
     set_adjustments,
@@ -45,7 +44,7 @@ from models.store.change import (
     wake_of,
 )
 from models.store.database import Database
-from models.store.outbox import cancel, enqueue
+from models.store.outbox import enqueue
 from models.tables import new_id
 
 TERMINAL = frozenset({"published", "declined", "rejected", "removed"})
@@ -193,8 +192,7 @@ def withdraw(
 def _close_scope(room: Room, step: Row) -> None:
     close_assignments(room.case, assignments(room.connection, [step["id"]])[step["id"]], "withdrawn")
     set_step(room.case, step["id"], state="withdrawn", closed_at=room.case.now)
-    drop_rungs(room.connection, [step["id"]])
-    cancel(room.connection, step_ids=[step["id"]])
+    room.drop([step["id"]])
 
 
 def reassign(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cache
@@ -147,6 +148,8 @@ class Case:
         self._entries: list[Row] = []
         self._became: list[Any] = []
         self._values: Row = {}
+        self._gathered: dict[Table, dict[str, Row]] | None = None
+        self._made: dict[tuple[Table, tuple[str, ...]], list[Mapping[str, Any]]] = {}
         self._kept = Kept(connection)
         self._seq = int(self.row["log_seq"])
 
@@ -187,7 +190,11 @@ class Case:
         """Insert rows; for those that decide the next line of the log vouches."""
         if target is PROPOSAL:
             values = [{**row, "log_seq": self._seq + 1} for row in values]
-        self._kept.insert(target, values)
+        self._kept.keep(target, values)
+        if self._gathered is None:
+            insert_all(self.connection, target, values)
+        for row in values if self._gathered is not None else ():
+            self._made.setdefault((target, tuple(row)), []).append(row)
 
     def vouch(self, target: Table, values: Sequence[Mapping[str, Any]]) -> None:
         """Have the next line vouch for rows that were inserted already."""
@@ -197,6 +204,44 @@ class Case:
         """Columns of the change row to write at `flush`."""
         self._values.update(values)
         self.became("change", [self.id], **values)
+
+    def write(self, target: Table, ids: Sequence[str], values: Row) -> None:
+        """Give rows of this change the same values: at once, or with the others while writes are gathered."""
+        if self._gathered is None:
+            self._update(target, ids, values)
+            return
+        rows_of = self._gathered.setdefault(target, {})
+        for row_id in ids:
+            rows_of.setdefault(row_id, {}).update(values)
+
+    @contextmanager
+    def gathering(self) -> Iterator[None]:
+        """Until the block ends, new rows and what rows become are gathered: one statement for all of a kind, and for all
+        that become the same. Who asks the database for them meanwhile calls `write_gathered` first.
+        """
+        self._gathered = {}
+        try:
+            yield
+            self.write_gathered()
+        finally:
+            self._gathered = None
+
+    def write_gathered(self) -> None:
+        """Write what was gathered so far."""
+        for (target, _), made in self._made.items():
+            insert_all(self.connection, target, made)
+        self._made.clear()
+        for target, rows_of in (self._gathered or {}).items():
+            alike: dict[tuple[Any, ...], list[str]] = {}
+            for row_id, values in rows_of.items():
+                alike.setdefault(tuple(values.items()), []).append(row_id)
+            for became, ids in alike.items():
+                self._update(target, ids, dict(became))
+            rows_of.clear()
+
+    def _update(self, target: Table, ids: Sequence[str], values: Row) -> None:
+        for part in chunks(ids):
+            update_by_id(self.connection, target, part, values)
 
     def became(self, kind: str, ids: Collection[str], /, **values: Any) -> None:
         """What these rows of a table became: the next line of the log tells it, so that the log can be replayed."""
@@ -293,6 +338,27 @@ def adjustments_of_step(connection: Connection, step_id: str) -> list[Row]:
     return [row for row in lines_of_step(connection, step_id) if row["state"] != "removed"]
 
 
+def adjustments_of_steps(connection: Connection, step_ids: Sequence[str]) -> dict[str, list[Row]]:
+    """The same of several steps, by step id."""
+    found: dict[str, list[Row]] = {step_id: [] for step_id in step_ids}
+    for part in chunks(step_ids):
+        for row in rows(connection, _lines_of_steps(), step_ids=part):
+            step_id = row.pop("of_step")
+            if row["state"] != "removed":
+                found[step_id].append(row)
+    return found
+
+
+@cache
+def _lines_of_steps() -> Select[Any]:
+    return (
+        select(ADJUSTMENT, LINE.c.step_id.label("of_step"))
+        .join(LINE, LINE.c.adjustment_id == ADJUSTMENT.c.id)
+        .where(among_named(LINE.c.step_id, "step_ids"))
+        .order_by(LINE.c.ord, ADJUSTMENT.c.ord)
+    )
+
+
 def lines_of_step(connection: Connection, step_id: str) -> list[Row]:
     """The adjustments a step put before its people when it was opened, in their order there."""
     return rows(connection, _lines_of_step(), step_id=step_id)
@@ -350,37 +416,39 @@ class SheetRound:
     shown: dict[str, list[Row]]
 
 
-def sheet_round(connection: Connection, sheet: Row) -> SheetRound:
-    """Everything a move of this sheet looks at."""
-    found = rows(connection, _steps_of_round(), sheet_id=sheet["id"], round=sheet["round"])
-    ids = [step["id"] for step in found]
-    return SheetRound(
-        no=sheet["round"],
-        lines=_lines_of_sheet(connection, sheet["id"]),
-        steps=found,
-        asked=assignments(connection, ids),
-        made=decisions(connection, ids) if ids else {},
-        shown=step_lines(connection, ids),
-    )
+def sheet_rounds(connection: Connection, found: Sequence[Row]) -> dict[str, SheetRound]:
+    """Everything a move of these sheets looks at, by sheet; as many questions for many as for one."""
+    sheet_ids = [sheet["id"] for sheet in found]
+    held = {
+        sheet["id"]: SheetRound(no=sheet["round"], lines=[], steps=[], asked={}, made={}, shown={}) for sheet in found
+    }
+    for line in rows(connection, _with_items(), sheet_ids=sheet_ids):
+        held[line["sheet_id"]].lines.append(line)
+    steps_of = rows(connection, _steps_of_round(), sheet_ids=sheet_ids)
+    ids = [step["id"] for step in steps_of]
+    asked, shown = assignments(connection, ids), step_lines(connection, ids)
+    made = decisions(connection, ids) if ids else {}
+    for step in steps_of:
+        its_own, key = held[step["sheet_id"]], step["id"]
+        its_own.steps.append(step)
+        its_own.asked[key], its_own.made[key], its_own.shown[key] = asked[key], made[key], shown[key]
+    return held
 
 
 @cache
 def _steps_of_round() -> Select[Any]:
-    where = and_(STEP.c.sheet_id == bindparam("sheet_id"), STEP.c.round == bindparam("round"))
-    return select(STEP).where(where).order_by(STEP.c.opened_at, STEP.c.id)
-
-
-def _lines_of_sheet(connection: Connection, sheet_id: str) -> list[Row]:
-    """As `adjustments`, each with `gone`: its item is no longer in the catalogue's tables."""
-    return rows(connection, _with_items(), sheet_id=sheet_id)
+    its_sheet = and_(SHEET.c.id == STEP.c.sheet_id, SHEET.c.round == STEP.c.round)
+    where = among_named(STEP.c.sheet_id, "sheet_ids")
+    return select(STEP).join(SHEET, its_sheet).where(where).order_by(STEP.c.opened_at, STEP.c.id)
 
 
 @cache
 def _with_items() -> Select[Any]:
+    """As `adjustments` of sheets, each with `gone`: its item is no longer in the catalogue's tables."""
     return (
         select(ADJUSTMENT, and_(ADJUSTMENT.c.item_id.is_not(None), ITEM.c.id.is_(None)).label("gone"))
         .outerjoin(ITEM, ITEM.c.id == ADJUSTMENT.c.item_id)
-        .where(ADJUSTMENT.c.sheet_id == bindparam("sheet_id"), ADJUSTMENT.c.state != "removed")
+        .where(among_named(ADJUSTMENT.c.sheet_id, "sheet_ids"), ADJUSTMENT.c.state != "removed")
         .order_by(ADJUSTMENT.c.ord, ADJUSTMENT.c.id)
     )
 
@@ -388,6 +456,16 @@ def _with_items() -> Select[Any]:
 def sheets(connection: Connection, change_id: str) -> list[Row]:
     """All sheets of a change in order."""
     return rows(connection, select(SHEET).where(SHEET.c.change_id == change_id).order_by(SHEET.c.ord, SHEET.c.id))
+
+
+def sheets_by_id(connection: Connection, sheet_ids: Sequence[str]) -> list[Row]:
+    """These sheets, in the order of a change's sheets."""
+    return rows(connection, _named_sheets(), sheet_ids=sheet_ids)
+
+
+@cache
+def _named_sheets() -> Select[Any]:
+    return select(SHEET).where(among_named(SHEET.c.id, "sheet_ids")).order_by(SHEET.c.ord, SHEET.c.id)
 
 
 def steps(connection: Connection, change_id: str, *, states: Sequence[str] | None = None) -> list[Row]:
@@ -519,6 +597,7 @@ def _newest_proposals() -> Select[Any]:
 def approve_lines(case: Case, lines: Sequence[Row], effective_at: datetime) -> None:
     """Reviewed lines wait for their moment, each with the mark of exactly what was approved."""
     ids = [line["id"] for line in lines]
+    case.write_gathered()
     for part in chunks(ids):
         where = and_(among(ADJUSTMENT.c.id, part), ADJUSTMENT.c.state == "in_review")
         values = {"state": "scheduled", "approved_hash": ADJUSTMENT.c.revision, "effective_at": effective_at}
@@ -663,8 +742,7 @@ def set_assignments(case: Case, ids: Sequence[str], **values: Any) -> None:
 
 
 def _set(case: Case, target: Table, ids: Sequence[str], **values: Any) -> None:
-    for part in chunks(ids):
-        update_by_id(case.connection, target, part, values)
+    case.write(target, ids, values)
     case.became(target.name, ids, **values)
 
 

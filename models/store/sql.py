@@ -81,30 +81,49 @@ def insert_all(connection: Connection, target: Table, values: Sequence[Mapping[s
     """Insert a set of rows with the same columns in one go."""
     if not values:
         return
-    if connection.dialect.name != "postgresql" or len(values) < _COPY_FROM:
+    if connection.dialect.name != "postgresql" or len(values) == 1:
         connection.execute(_insert(target), list(values))
         return
-    fixed = {
-        column.name: column.default.arg
-        for column in target.c
-        if isinstance(column.default, ScalarElementColumnDefault) and column.name not in values[0]
-    }
-    names = [*values[0], *fixed]
-    bound = [target.c[name].type.dialect_impl(connection.dialect).bind_processor(connection.dialect) for name in names]
-    listed = ", ".join(f'"{name}"' for name in names)
+    names, fixed, bound, statement = _as_arrays(target, tuple(values[0]), connection.dialect)
+    if len(values) < _COPY_FROM:
+        # One parameter for each column: the server runs one statement instead of as many as there are rows.
+        columns = [
+            [row[name] for row in values] if bind is None else [bind(row[name]) for row in values]
+            for name, bind in zip(names, bound, strict=True)
+        ]
+        connection.exec_driver_sql(statement, (*fixed.values(), *columns))
+        return
+    listed = ", ".join(f'"{name}"' for name in (*names, *fixed))
+    always = tuple(fixed.values())
     cursor = connection.connection.cursor()
     try:
         with cursor.copy(f'copy "{target.name}" ({listed}) from stdin') as copy:
             for row in values:
-                plain = {**row, **fixed} if fixed else row
-                copy.write_row(
-                    [
-                        plain[name] if bind is None else bind(plain[name])
-                        for name, bind in zip(names, bound, strict=True)
-                    ]
-                )
+                own = (row[name] if bind is None else bind(row[name]) for name, bind in zip(names, bound, strict=True))
+                copy.write_row((*own, *always))
     finally:
         cursor.close()
+
+
+@cache
+def _as_arrays(
+    target: Table, names: tuple[str, ...], dialect: Dialect
+) -> tuple[tuple[str, ...], dict[str, Any], list[Any], str]:
+    """The columns given, those that are always the same with their value, how each value given becomes one of the driver,
+    and the statement that inserts arrays of them.
+    """
+    fixed = {
+        column.name: column.default.arg
+        for column in target.c
+        if isinstance(column.default, ScalarElementColumnDefault) and column.name not in names
+    }
+    bound = [target.c[name].type.dialect_impl(dialect).bind_processor(dialect) for name in names]
+    listed = ", ".join(f'"{name}"' for name in (*names, *fixed))
+    arrays = ", ".join(f"%s::{target.c[name].type.compile(dialect)}[]" for name in names)
+    taken = ", ".join([*(f'given."{name}"' for name in names), *("%s" for _ in fixed)])
+    as_names = ", ".join(f'"{name}"' for name in names)
+    statement = f'insert into "{target.name}" ({listed}) select {taken} from unnest({arrays}) as given ({as_names})'
+    return names, fixed, bound, statement
 
 
 def among(column: ColumnElement[Any], values: Sequence[str]) -> ColumnElement[bool]:

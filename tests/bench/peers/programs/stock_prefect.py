@@ -78,14 +78,22 @@ class Stock:
             assert time.monotonic() < end, "stock Prefect does not get on"
             time.sleep(0.1)
 
-    def call(self, path: str, body: dict[str, Any] | None = None) -> Any:
-        """One call, again on 503 as Prefect's own client does."""
-        for _ in range(8):
+    def answer(self, path: str, body: dict[str, Any] | None) -> httpx2.Response | None:
+        """One try; None where Prefect's own client would try again: on 503, and on a connection that broke."""
+        try:
             answer = self.http.get(path) if body is None else self.http.post(path, json=body)
-            if answer.status_code != 503:
-                return answer.raise_for_status().json()
+        except (httpx2.ReadError, httpx2.RemoteProtocolError):
+            return None
+        return None if answer.status_code == 503 else answer.raise_for_status()
+
+    def call(self, path: str, body: dict[str, Any] | None = None) -> Any:
+        """One call, tried again as Prefect's own client does."""
+        for _ in range(8):
+            answer = self.answer(path, body)
+            if answer is not None:
+                return answer.json()
             time.sleep(0.5)
-        raise RuntimeError(f"{path} answers 503")
+        raise RuntimeError(f"{path} is not answered")
 
     def start(self, number: int) -> str:
         run: str = self.call(f"deployments/{self.deployment}/create_flow_run", {"parameters": {"number": number}})["id"]
@@ -112,15 +120,15 @@ class Stock:
         return time.perf_counter() - began
 
     def resume(self, run: str) -> None:
-        """Again on 503: at times a server on SQLite says that of a run it has resumed, and refuses the second try."""
+        """Tried again like any call: at times a server on SQLite says 503 of a run it has resumed, and refuses the second try."""
         for turn in range(8):
-            answer = self.http.post(f"flow_runs/{run}/resume", json={"run_input": {"verdict": "pass"}})
-            if answer.status_code != 503:
-                said = answer.raise_for_status().json()
-                assert said["status"] == "ACCEPT" or turn, said["status"]
+            answer = self.answer(f"flow_runs/{run}/resume", {"run_input": {"verdict": "pass"}})
+            if answer is not None:
+                status = answer.json()["status"]
+                assert status == "ACCEPT" or turn, status
                 return
             time.sleep(0.5)
-        raise RuntimeError("resume answers 503")
+        raise RuntimeError("resume is not answered")
 
     def carry(self, run: str) -> list[float]:
         return [self.decide(run, number) for number in range(len(STEPS))][:-1]
