@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import logging
 import os
 import signal
@@ -20,7 +19,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deployments import lifeline, nudge
+from deployments import collector, lifeline, nudge
 from deployments.client import PrefectClient
 from deployments.logs import open_log
 from deployments.prefect_server import api_url, environment
@@ -149,9 +148,7 @@ class Engine:
         self._thread("hot", HOT_LOOK_SECONDS, lambda: self._look(hot.waiting(), hot.nudge))
         self._thread("memory", MEMORY_LOOK_SECONDS, lambda: self._look_at_memory(office))
         threading.Thread(target=self._listen, args=(hot.nudge,), name="nudges", daemon=True).start()
-        # What is loaded by now stays: the collector need not walk through it between a decision and its mail.
-        gc.collect()
-        gc.freeze()
+        collector.settle()
         asyncio.run(self._work(hot.close))
         self.deliverer.stop()
         self.line.close()

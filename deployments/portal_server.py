@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import gc
-
 import uvicorn
 
-from deployments import lifeline
+from deployments import collector, lifeline
 from deployments.logs import open_log
 from deployments.runs import Runs
 from models.settings import Settings
@@ -31,9 +29,7 @@ def main() -> None:
         missing=runs.missing,
         operations=runs,
     )
-    # What is loaded by now stays: the collector need not walk through it while somebody waits for an answer.
-    gc.collect()
-    gc.freeze()
+    collector.settle()
     # The server's own access log would write tokens; the application writes its own.
     uvicorn.run(
         app,

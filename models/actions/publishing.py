@@ -33,7 +33,7 @@ from models.store.change import (
     freed_sheets,
     insert_rows,
     set_adjustments,
-    set_sheet,
+    set_sheets,
     settled_sheets,
     standing_proposals,
 )
@@ -217,15 +217,17 @@ def _region(room: Room) -> str:
 def _drafters_of(room: Room, adjustment_ids: set[str]) -> dict[str, set[str]]:
     """Who drafted these adjustments, with those of each."""
     query = (
-        select(DECISION.c.person_id, ADJUSTMENT.c.id)
+        select(DECISION.c.person_id, ADJUSTMENT.c.id, office.PERSON.c.name)
+        .join(office.PERSON, office.PERSON.c.id == DECISION.c.person_id)
         .join(STEP, STEP.c.id == DECISION.c.step_id)
         .join(ADJUSTMENT, ADJUSTMENT.c.sheet_id == STEP.c.sheet_id)
         .where(and_(DECISION.c.change_id == room.case.id, STEP.c.stage == "draft"))
         .distinct()
     )
     found: dict[str, set[str]] = {}
-    for person_id, adjustment_id in room.connection.execute(query):
+    for person_id, adjustment_id, name in room.connection.execute(query).all():
         if adjustment_id in adjustment_ids:
+            room.writer.people[person_id] = name
             found.setdefault(person_id, set()).add(adjustment_id)
     return found
 
@@ -300,7 +302,6 @@ def _tell_blocked(room: Room, blocked: dict[str, str], published: int) -> None:
 
 def settle_sheets(room: Room) -> None:
     """A sheet that waits for publication is done once every line of it has its final state."""
-    for sheet_id in settled_sheets(room.connection, room.case.id, TERMINAL):
-        set_sheet(room.case, sheet_id, state="done")
-    for sheet_id in freed_sheets(room.connection, room.case.id, room.case.now):
-        set_sheet(room.case, sheet_id, stuck=None, retry_at=None, stuck_tries=0)
+    set_sheets(room.case, settled_sheets(room.connection, room.case.id, TERMINAL), state="done")
+    freed = freed_sheets(room.connection, room.case.id, room.case.now)
+    set_sheets(room.case, freed, stuck=None, retry_at=None, stuck_tries=0)

@@ -174,6 +174,9 @@ FIELD_BY_NAME: dict[str, FieldInfo] = {field.name: field for field in FIELDS}
 REQUIRED = ("name", "type", "department")
 
 
+_CANONICAL = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
+
 def content_hash(content: ItemContent) -> str:
     """sha256 (64 hex digits) of the content's JSON with sorted keys, without blanks, in UTF-8."""
     return dumped_hash(content.model_dump(mode="json"))
@@ -181,8 +184,7 @@ def content_hash(content: ItemContent) -> str:
 
 def dumped_hash(dumped: Mapping[str, Any]) -> str:
     """`content_hash` of a content that is JSON already."""
-    text = json.dumps(dumped, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+    return hashlib.sha256(_CANONICAL.encode(dumped).encode("utf-8")).hexdigest()
 
 
 def changed_fields(a: ItemContent, b: ItemContent) -> list[str]:

@@ -62,8 +62,7 @@ def row_hash(name: str, row: Row) -> str:
     """SHA-256 over the columns of a row that never change."""
     free = KINDS[name].free
     body = {column: value for column, value in row.items() if value is not None and column not in free}
-    text = json.dumps(body, ensure_ascii=False, sort_keys=True, default=_plain)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(_OF_ROW.encode(body).encode()).hexdigest()
 
 
 def _plain(value: object) -> str:
@@ -72,6 +71,9 @@ def _plain(value: object) -> str:
     if isinstance(value, date):
         return value.isoformat()
     raise TypeError(f"cannot be sealed: {type(value).__name__}")
+
+
+_OF_ROW = json.JSONEncoder(ensure_ascii=False, sort_keys=True, default=_plain)
 
 
 def key_of(name: str, row: Row) -> str:

@@ -136,7 +136,7 @@ def current_versions(connection: Connection, item_ids: Sequence[str]) -> dict[st
     """The standing versions of items by item id; an item without one is left out."""
     found: dict[str, VersionRow] = {}
     for some in chunks(list(item_ids)):
-        for row in connection.execute(_versions().where(and_(STANDING, among(VERSION.c.item_id, some)))):
+        for row in connection.execute(_versions().where(and_(STANDING, among(VERSION.c.item_id, some)))).all():
             found[row.item_id] = VersionRow(*row)
     return found
 
@@ -261,7 +261,7 @@ def ranges_of(connection: Connection, version_ids: Sequence[str]) -> dict[str, l
         query = select(b.version_id, b.canonical, b.article, b.sub, b.to_article).where(
             and_(among(b.version_id, part), b.to_article.is_not(None))
         )
-        for version_id, canonical, article, sub, last in connection.execute(query):
+        for version_id, canonical, article, sub, last in connection.execute(query).all():
             found.setdefault(version_id, []).append((canonical, article, sub or 0, last))
     return found
 
@@ -375,7 +375,7 @@ def _end_standing(connection: Connection, ids: Sequence[str], effective_at: date
             .where(and_(among(VERSION.c.item_id, some), VERSION.c.superseded_at.is_(None), later))
             .order_by(VERSION.c.no)
         )
-        for version_id, item_id, valid_from in connection.execute(query):
+        for version_id, item_id, valid_from in connection.execute(query).all():
             old[item_id] = version_id
             (ended if valid_from < effective_at else replaced).append(version_id)
     for some in chunks(ended):
@@ -389,7 +389,7 @@ def _last_numbers(connection: Connection, ids: Sequence[str]) -> dict[str, int]:
     last: dict[str, int] = {}
     for some in chunks(ids):
         query = select(VERSION.c.item_id, func.max(VERSION.c.no)).where(among(VERSION.c.item_id, some))
-        last.update({key: value for key, value in connection.execute(query.group_by(VERSION.c.item_id))})
+        last.update({key: value for key, value in connection.execute(query.group_by(VERSION.c.item_id)).all()})
     return last
 
 
@@ -477,7 +477,7 @@ def _keep_codes(connection: Connection, versions: Sequence[NewVersion]) -> None:
     coded = {(v.code, v.item_id): "retired" if v.state == "cancelled" else "in_use" for v in versions if v.code}
     known: dict[tuple[str, str], str] = {}
     for some in chunks(sorted({code for code, _ in coded})):
-        for value, item_id, state in connection.execute(select(CODE).where(among(CODE.c.value, some))):
+        for value, item_id, state in connection.execute(select(CODE).where(among(CODE.c.value, some))).all():
             known[(value, item_id)] = state
     fresh = [
         {"value": code, "item_id": item_id, "state": state}
@@ -556,7 +556,7 @@ def _rows_of(
     wanted = _in_list(query, name, when, through).outerjoin(DEPARTMENT, DEPARTMENT.c.id == v.department_id)
     result = connection.execute(wanted)
     names = list(result.keys())
-    found = [dict(zip(names, row, strict=True)) for row in result]
+    found = [dict(zip(names, row, strict=True)) for row in result.all()]
     for row in found:
         row["department"] = {"id": row["department_id"], "name": row.pop("short") or row["department_text"]}
     return found

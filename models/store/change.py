@@ -732,6 +732,11 @@ def set_sheet(case: Case, sheet_id: str, **values: Any) -> None:
     _set(case, SHEET, [sheet_id], **values)
 
 
+def set_sheets(case: Case, ids: Sequence[str], **values: Any) -> None:
+    """The same columns for a set of sheets."""
+    _set(case, SHEET, ids, **values)
+
+
 def set_step(case: Case, step_id: str, **values: Any) -> None:
     _set(case, STEP, [step_id], **values)
 

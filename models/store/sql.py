@@ -85,12 +85,12 @@ def insert_all(connection: Connection, target: Table, values: Sequence[Mapping[s
         connection.execute(_insert(target), list(values))
         return
     names, fixed, bound, statement = _as_arrays(target, tuple(values[0]), connection.dialect)
+    columns = [
+        [row[name] for row in values] if bind is None else [bind(row[name]) for row in values]
+        for name, bind in zip(names, bound, strict=True)
+    ]
     if len(values) < _COPY_FROM:
         # One parameter for each column: the server runs one statement instead of as many as there are rows.
-        columns = [
-            [row[name] for row in values] if bind is None else [bind(row[name]) for row in values]
-            for name, bind in zip(names, bound, strict=True)
-        ]
         connection.exec_driver_sql(statement, (*fixed.values(), *columns))
         return
     listed = ", ".join(f'"{name}"' for name in (*names, *fixed))
@@ -98,9 +98,8 @@ def insert_all(connection: Connection, target: Table, values: Sequence[Mapping[s
     cursor = connection.connection.cursor()
     try:
         with cursor.copy(f'copy "{target.name}" ({listed}) from stdin') as copy:
-            for row in values:
-                own = (row[name] if bind is None else bind(row[name]) for name, bind in zip(names, bound, strict=True))
-                copy.write_row((*own, *always))
+            for row in zip(*columns, strict=True):
+                copy.write_row(row + always)
     finally:
         cursor.close()
 

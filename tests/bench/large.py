@@ -17,6 +17,7 @@ from unittest import mock
 
 from sqlalchemy import func, select
 
+from deployments import collector
 from models.actions import legs, opening, publishing
 from models.actions.desk import decide
 from models.actions.legs import begin_leg, run_pass
@@ -210,8 +211,7 @@ def run(
     large.tally = Tally()
     before = counted(db)
     # As the engine's process does once it is loaded.
-    gc.collect()
-    gc.freeze()
+    collector.settle()
     large.stages(each=each)
     gc.unfreeze()
     tally, after = large.tally, counted(db)

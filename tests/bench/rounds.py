@@ -7,6 +7,7 @@ import statistics
 import time
 from typing import Any
 
+from deployments import collector
 from models.actions.desk import decide, desk
 from models.actions.legs import begin_leg, run_pass
 from models.store.database import Database
@@ -64,8 +65,7 @@ def run(url: str, rounds: int = 200) -> dict[str, Any]:
     fresh = [Change(db) for _ in range(COMPARED // 2)]
     for change in (old, *fresh):
         change.parts = {name: [] for name in change.parts}
-    gc.collect()
-    gc.freeze()
+    collector.settle()
     seconds: dict[str, list[float]] = {"fresh": [], "old": []}
     for change in fresh:
         # One after the other, so that what else the machine does falls on both.

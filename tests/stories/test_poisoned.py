@@ -158,7 +158,8 @@ def test_a_sheet_that_is_stuck_is_tried_after_1_5_and_30_minutes_and_then_every_
     def poisoned(room: Any, sheet: Any) -> Any:
         if sheet["department_id"] != "d-market":
             return move_sheet(room, sheet)
-        tries.append(room.case.now)
+        if room.case.now not in tries:  # at first among several sheets, then by itself
+            tries.append(room.case.now)
         raise RuntimeError("poison")
 
     monkeypatch.setattr(legs, "move_sheet", poisoned)
