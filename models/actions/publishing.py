@@ -253,8 +253,9 @@ def _tell_published(room: Room, good: Sequence[Row], number: str, effective: dat
         "n": 0,
     }
     drafted = _drafters_of(room, {row["id"] for row in good})
+    places = {row["id"]: place for place, row in enumerate(good)}
     for person_id, mine in drafted.items():
-        lines = [row for row in good if row["id"] in mine]
+        lines = [good[place] for place in sorted(places[adjustment_id] for adjustment_id in mine)]
         room.writer.add("published", person_id, f"{number}:published:{person_id}", lines=lines, short=False, **said)
     heard = set().union(*drafted.values())
     by_department: dict[str, list[Row]] = {}

@@ -254,8 +254,9 @@ class Case:
         names = [name for name in AUDITED[kind] if made and name in made[0]]
         same = {name: made[0][name] for name in names if all(row[name] == made[0][name] for row in made)}
         self.became(kind, [row["id"] for row in made], **same)
-        for row in made:
-            self.became(kind, [row["id"]], **{name: row[name] for name in names if name not in same})
+        own = [name for name in names if name not in same]
+        if own:
+            self._became += [[kind, {name: plain(row[name]) for name in own}, [row["id"]]] for row in made]
 
     def _tell(self, entry: Row) -> None:
         if self._became:

@@ -49,7 +49,8 @@ class Database:
         else:
             # All questions are short ones of a few shapes: compiling them costs more than asking, and so does planning anew.
             options = {"pool_size": 10, "max_overflow": 30}
-            said = {"options": "-c jit=off -c plan_cache_mode=force_generic_plan", "connect_timeout": CONNECT_SECONDS}
+            settings = "-c jit=off -c plan_cache_mode=force_generic_plan -c timezone=UTC"
+            said = {"options": settings, "connect_timeout": CONNECT_SECONDS}
             options |= {"connect_args": said}
         if not self.memory:
             # What one transaction has read into a connection's memory, and prepared there, serves the next.
