@@ -636,22 +636,25 @@ def drafters(connection: Connection, adjustment_ids: Sequence[str]) -> dict[str,
     review it.
     """
     found: dict[str, set[str]] = {}
-    people: set[str] = set()
     for part in chunks(adjustment_ids):
-        for adjustment_id, person_id in connection.execute(_drafting(), {"adjustment_ids": part}):
+        for adjustment_id, person_id in connection.execute(_drafting(), {"adjustment_ids": part}).all():
             found.setdefault(adjustment_id, set()).add(person_id)
-            people.add(person_id)
-    for person_id, others in _mailbox_mates(connection, people).items():
-        for wrote in found.values():
-            if person_id in wrote:
-                wrote |= others
     return found
 
 
 @cache
 def _drafting() -> CompoundSelect[Any]:
-    """(adjustment, person) of both kinds, each pair once."""
-    return union(_writers(), _stood_in_for())
+    """(adjustment, person) of all three kinds, each pair once."""
+    drafted = union(_writers(), _stood_in_for()).cte("drafted")
+    adjustment_id, person_id = drafted.c
+    mine, theirs = CONTACT.alias(), CONTACT.alias()
+    same_mailbox = and_(func.lower(theirs.c.address) == func.lower(mine.c.address), theirs.c.shared)
+    mates = (
+        select(adjustment_id, theirs.c.person_id)
+        .join(mine, and_(mine.c.person_id == person_id, mine.c.shared))
+        .join(theirs, same_mailbox)
+    )
+    return union(select(drafted), mates)
 
 
 def _writers() -> Select[Any]:
@@ -684,26 +687,6 @@ def _stood_in_for() -> Select[Any]:
                 among_named(PROPOSAL.c.adjustment_id, "adjustment_ids"),
             )
         )
-    )
-
-
-def _mailbox_mates(connection: Connection, people: Collection[str]) -> dict[str, set[str]]:
-    """Who reads the shared mailbox of each of these people; nobody where it is his own."""
-    if not people:
-        return {}
-    found: dict[str, set[str]] = {}
-    for person_id, other in connection.execute(_mates(), {"people": sorted(people)}):
-        found.setdefault(person_id, set()).add(other)
-    return found
-
-
-@cache
-def _mates() -> Select[Any]:
-    mine, theirs = CONTACT.alias(), CONTACT.alias()
-    return (
-        select(mine.c.person_id, theirs.c.person_id)
-        .join(theirs, and_(func.lower(theirs.c.address) == func.lower(mine.c.address), theirs.c.shared))
-        .where(and_(mine.c.shared, among_named(mine.c.person_id, "people")))
     )
 
 

@@ -81,7 +81,7 @@ def enqueue(
 def _fresh(connection: Connection, notices: Sequence[Row]) -> list[Row]:
     """The notices whose keys were never used, each once."""
     keys = [str(notice["key"]) for notice in notices if not notice.get("unheard")]
-    known = set(connection.execute(select(NOTICE.c.key).where(among(NOTICE.c.key, keys))).scalars())
+    known = set(connection.execute(select(NOTICE.c.key).where(among(NOTICE.c.key, keys))).scalars()) if keys else set()
     fresh: dict[str, Row] = {}
     for notice in notices:
         if notice["key"] not in known:
