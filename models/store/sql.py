@@ -23,6 +23,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import GenericFunction
 from sqlalchemy.sql.schema import ScalarElementColumnDefault
@@ -95,11 +96,15 @@ def insert_all(connection: Connection, target: Table, values: Sequence[Mapping[s
         return
     listed = ", ".join(f'"{name}"' for name in (*names, *fixed))
     always = tuple(fixed.values())
+    told = f'copy "{target.name}" ({listed}) from stdin'
+    database_error = connection.dialect.loaded_dbapi.Error
     cursor = connection.connection.cursor()
     try:
-        with cursor.copy(f'copy "{target.name}" ({listed}) from stdin') as copy:
+        with cursor.copy(told) as copy:
             for row in zip(*columns, strict=True):
                 copy.write_row(row + always)
+    except database_error as error:  # as SQLAlchemy says it of a statement
+        raise DBAPIError.instance(told, None, error, database_error, dialect=connection.dialect) from error
     finally:
         cursor.close()
 

@@ -13,7 +13,22 @@ from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Column, Connection, Integer, MetaData, String, Table, event, func, insert, select, update
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    Connection,
+    Date,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    event,
+    func,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.exc import IntegrityError, OperationalError, StatementError
 
 from models.store import database as database_module
@@ -23,6 +38,11 @@ from models.tables import UtcDateTime, metadata
 
 OWN = MetaData()
 COUNTER = Table("counter", OWN, Column("id", Integer, primary_key=True), Column("value", Integer, nullable=False))
+SORTS = Table(
+    "sorts", OWN, Column("id", Integer, primary_key=True), Column("word", String), Column("at", UtcDateTime),
+    Column("day", Date), Column("said", JSON), Column("sure", Boolean), Column("tries", Integer, default=7),
+    Column("gone", Boolean, default=False),
+)  # fmt: skip
 MOMENT = Table("moment", OWN, Column("id", String, primary_key=True), Column("at", UtcDateTime))
 SHANGHAI = timezone(timedelta(hours=8))
 INCREMENTS = 50
@@ -133,6 +153,31 @@ def test_a_writer_that_writes_sets_alone_commits_them(filed: Database) -> None:
         insert_all(connection, COUNTER, [{"id": n, "value": n} for n in range(2, 1002)])
     with filed.reader() as connection:
         assert connection.execute(select(func.count()).select_from(COUNTER)).scalar_one() == 1001
+
+
+@pytest.mark.parametrize("many", [1, 2, 199, 200, 1000])
+def test_a_set_of_any_size_arrives_as_it_was_given(filed: Database, many: int) -> None:
+    words = ["一", "it's", 'a "b"', "{a,b}", "\\N", "\\t\t\n", "", None, "NULL", "%s"]
+    moment = datetime(2026, 11, 29, 8, 0, 0, 123456, tzinfo=SHANGHAI)
+    values = [
+        {
+            "id": n, "word": words[n % 10], "at": None if n % 3 else moment, "day": None if n % 4 else moment.date(),
+            "said": {"事": [n, None, "\"x\"", {"y": True}]} if n % 2 else [], "sure": [True, False, None][n % 3],
+        }
+        for n in range(many)
+    ]  # fmt: skip
+    with filed.writer() as connection:
+        insert_all(connection, SORTS, values)
+    with filed.reader() as connection:
+        found = [dict(row) for row in connection.execute(select(SORTS).order_by(SORTS.c.id)).mappings()]
+    assert found == [{**row, "tries": 7, "gone": False} for row in values]
+
+
+@pytest.mark.parametrize("many", [1, 2, 300])
+def test_a_set_that_does_not_fit_is_refused_as_one_statement_is(filed: Database, many: int) -> None:
+    with pytest.raises(IntegrityError), filed.writer() as connection:
+        insert_all(connection, COUNTER, [{"id": n, "value": n} for n in range(1, many + 1)])
+    assert value_of(filed) == 0
 
 
 def test_a_write_is_tried_again_when_the_lock_is_free(filed: Database, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from sqlalchemy import select, update
 
 from models.actions.desk import decide, desk
 from models.actions.legs import TERMINAL, begin_leg, park, run_pass
+from models.actions.load import load
 from models.actions.signing import is_coordinator
 from models.actions.starting import preview, register
 from models.actions.steering import reassign, take_out, urge
@@ -23,7 +24,8 @@ from models.store.change import ADJUSTMENT, ASSIGNMENT, LOG, SHEET, STEP, adjust
 from models.store.database import Database
 from models.store.outbox import NOTICE
 from models.store.sql import table
-from models.tables import Post
+from models.tables import Post, metadata
+from tests.bench.large import Large, write_office
 from tests.factories import LAW, LAW_CHANGE, NEW, OLD, Office, small_office
 from tests.stories.driver import START, Story
 
@@ -515,6 +517,58 @@ def test_a_sheet_that_raises_is_stuck_with_a_sentence_and_the_others_go_on(
     told = notices(db, "sheet_stuck")
     assert [notice["payload"]["next_at"] for notice in told] == ["09:02"]  # in Shanghai, wherever the machine stands
     assert story.open_for("p-wen")
+
+
+def test_many_sheets_are_moved_ten_at_a_time_and_one_that_raises_among_them_sticks_alone(
+    db: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from models.actions import legs, moving
+
+    metadata.create_all(db.engine)
+    load(db, paths=write_office(tmp_path, 24, 12), now=START)
+    large = Large(db, 24, 12)
+    together: list[list[str]] = []
+    poisoned = ""
+    last: list[Any] = []
+
+    def watched(room: Any, sheet: Any) -> Any:
+        if last[-1:] != [room]:
+            last.append(room)
+            together.append([])
+        together[-1].append(sheet["id"])
+        if sheet["department_id"] == poisoned:
+            raise RuntimeError("poison")
+        return moving.move_sheet(room, sheet)
+
+    monkeypatch.setattr(legs, "move_sheet", watched)
+    large.begin()
+    assert [len(sheets) for sheets in together] == [10, 2]
+    together.clear()
+    for n in range(12):
+        large.decide(f"p-d{n}", "draft", "submit")
+    poisoned = "d-3"
+    large.carry("draft")
+    first, *others = [len(sheets) for sheets in together]
+    assert first > 1
+    assert others == [*[1] * 10, 2]
+    with db.reader() as connection:
+        stuck = {row["department_id"] for row in sheets(connection, large.story.change_id) if row["stuck"]}
+    assert stuck == {"d-3"}
+    assert len(large.story.open_for("p-zhou")) == 11
+
+
+def test_a_submission_that_names_an_assignment_twice_is_refused_whole(db: Database, office: Office) -> None:
+    story = Story(db)
+    story.start("law_change", LAW_CHANGE)
+    story.says("p-zhou", "confirm")
+    story.says("p-wen", "submit")
+    [task, *_] = story.open_for("p-zhou")
+    said = {"assignment": task["id"], "revision": task["revision"], "verdict": "pass"}
+    body = {"request_id": "r-twice", "decisions": [said, said]}
+    with pytest.raises(Conflict) as refused:
+        decide(db, person_id="p-zhou", change_id=story.change_id, body=body, via="link", now=story.now)
+    assert refused.value.code == "already_decided"
+    assert task["id"] in {one["id"] for one in story.open_for("p-zhou")}
 
 
 def test_a_post_that_begins_today_counts_from_midnight_in_shanghai(db: Database, office: Office) -> None:
