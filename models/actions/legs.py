@@ -44,7 +44,7 @@ from models.store.change import (
     due_rungs,
     fire_rung,
     fired_rungs,
-    freed_sheets,
+    is_due,
     moving_sheets,
     rows,
     set_adjustments,
@@ -177,7 +177,7 @@ def run_pass(
     upto, before, finished = pass_.upto, pass_.before, pass_.finished
     if not finished:
         with db.reader() as connection:
-            due = _due(connection, change_id, now)
+            due = is_due(connection, change_id, now)
         if due:
             _publish_apart(step)
             step(_rungs)
@@ -320,15 +320,6 @@ class _Pass:
         """The sheets of the next turn."""
         free = list(takewhile(lambda sheet_id: sheet_id not in self._alone, left[:SHEETS_TOGETHER]))
         return free or list(left[:1])
-
-
-def _due(connection: Connection, change_id: str, now: datetime) -> bool:
-    """Whether something is to be published, a rung to fire, or a mark to be taken off."""
-    return bool(
-        due_lines(connection, change_id, now)
-        or due_rungs(connection, change_id, now)
-        or freed_sheets(connection, change_id, now)
-    )
 
 
 def _in_room(

@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 
 from sqlalchemy import (
     BindParameter,
+    ColumnElement,
     CompoundSelect,
     Connection,
     Date,
@@ -270,6 +271,7 @@ class Case:
     def flush(self) -> None:
         """Write the log lines and the columns; what the last line did not tell yet, it tells."""
         assert self._kept.empty, "rows that decide were written without a line of the log"
+        self.write_gathered()
         if self._became and not self._entries:
             self.log("更新", about=self.row["number"])
         if self._entries:
@@ -304,27 +306,50 @@ def adjustments(connection: Connection, *, change_id: str | None = None, sheet_i
 
 def due_lines(connection: Connection, change_id: str, now: datetime) -> list[Row]:
     """The adjustments of a change whose moment has come, in order; not those of a sheet that is tried again later."""
-    held = select(SHEET.c.id).where(SHEET.c.change_id == change_id, SHEET.c.stuck.is_not(None), SHEET.c.retry_at > now)
-    where = and_(
-        ADJUSTMENT.c.change_id == change_id,
+    query = select(ADJUSTMENT).where(_line_is_due()).order_by(ADJUSTMENT.c.ord, ADJUSTMENT.c.id)
+    return rows(connection, query, change_id=change_id, now=now)
+
+
+def _line_is_due() -> ColumnElement[bool]:
+    held = select(SHEET.c.id).where(
+        SHEET.c.change_id == bindparam("change_id"), SHEET.c.stuck.is_not(None), SHEET.c.retry_at > bindparam("now")
+    )
+    return and_(
+        ADJUSTMENT.c.change_id == bindparam("change_id"),
         ADJUSTMENT.c.state == "scheduled",
-        ADJUSTMENT.c.effective_at <= now,
+        ADJUSTMENT.c.effective_at <= bindparam("now"),
         ADJUSTMENT.c.sheet_id.not_in(held),
     )
-    return rows(connection, select(ADJUSTMENT).where(where).order_by(ADJUSTMENT.c.ord, ADJUSTMENT.c.id))
 
 
 def freed_sheets(connection: Connection, change_id: str, now: datetime) -> list[str]:
     """Sheets past their last step that are still marked as stuck though nothing of them is left to publish."""
+    query = select(SHEET.c.id).where(_sheet_is_free())
+    return list(connection.execute(query, {"change_id": change_id, "now": now}).scalars())
+
+
+def _sheet_is_free() -> ColumnElement[bool]:
     left = select(ADJUSTMENT.c.id).where(ADJUSTMENT.c.sheet_id == SHEET.c.id, ADJUSTMENT.c.state == "scheduled")
-    query = select(SHEET.c.id).where(
-        SHEET.c.change_id == change_id,
+    return and_(
+        SHEET.c.change_id == bindparam("change_id"),
         SHEET.c.state != "open",
         SHEET.c.stuck.is_not(None),
-        SHEET.c.retry_at <= now,
+        SHEET.c.retry_at <= bindparam("now"),
         ~left.exists(),
     )
-    return list(connection.execute(query).scalars())
+
+
+def is_due(connection: Connection, change_id: str, now: datetime) -> bool:
+    """Whether something of a change is to be published, a rung to fire, or a mark to be taken off."""
+    return any(connection.execute(_due(), {"change_id": change_id, "now": now}).one())
+
+
+@cache
+def _due() -> Select[Any]:
+    line = select(ADJUSTMENT.c.id).where(_line_is_due())
+    rung = select(RUNG.c.step_id).join(STEP, STEP.c.id == RUNG.c.step_id).where(_rung_is_due())
+    sheet = select(SHEET.c.id).where(_sheet_is_free())
+    return select(line.exists(), rung.exists(), sheet.exists())
 
 
 def settled_sheets(connection: Connection, change_id: str, terminal: Collection[str]) -> list[str]:
@@ -756,21 +781,18 @@ def _dropping() -> Update:
 
 def due_rungs(connection: Connection, change_id: str, now: datetime) -> list[Row]:
     """Rungs of open steps whose moment has come, oldest first."""
-    query = (
-        select(RUNG)
-        .join(STEP, STEP.c.id == RUNG.c.step_id)
-        .where(
-            and_(
-                RUNG.c.change_id == change_id,
-                RUNG.c.fired_at.is_(None),
-                RUNG.c.dropped.is_(False),
-                RUNG.c.due_at <= now,
-                STEP.c.state == "open",
-            )
-        )
-        .order_by(RUNG.c.due_at)
+    query = select(RUNG).join(STEP, STEP.c.id == RUNG.c.step_id).where(_rung_is_due()).order_by(RUNG.c.due_at)
+    return rows(connection, query, change_id=change_id, now=now)
+
+
+def _rung_is_due() -> ColumnElement[bool]:
+    return and_(
+        RUNG.c.change_id == bindparam("change_id"),
+        RUNG.c.fired_at.is_(None),
+        RUNG.c.dropped.is_(False),
+        RUNG.c.due_at <= bindparam("now"),
+        STEP.c.state == "open",
     )
-    return rows(connection, query)
 
 
 def fired_rungs(connection: Connection, step_id: str) -> dict[str, datetime]:

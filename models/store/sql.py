@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, cast
 
 from sqlalchemy import (
@@ -109,7 +109,7 @@ def insert_all(connection: Connection, target: Table, values: Sequence[Mapping[s
         cursor.close()
 
 
-@cache
+@lru_cache(maxsize=500)
 def _as_arrays(
     target: Table, names: tuple[str, ...], dialect: Dialect
 ) -> tuple[tuple[str, ...], dict[str, Any], list[Any], str]:

@@ -14,7 +14,7 @@ from models.actions.engine import changes_to_wake, recompute_due
 from models.actions.starting import register
 from models.actions.steering import reassign, take_out, withdraw
 from models.domain.errors import Conflict, Forbidden
-from models.store.change import ADJUSTMENT, ASSIGNMENT, LOG, RUNG, SHEET, STEP, change_row, rows
+from models.store.change import ADJUSTMENT, ASSIGNMENT, LOG, RUNG, SHEET, STEP, change_row, is_due, rows
 from models.store.database import Database
 from models.store.outbox import NOTICE
 from models.store.publication import PUBLICATION
@@ -239,15 +239,15 @@ def test_what_is_taken_out_while_a_pass_ends_is_ended_by_the_next_pass_with_its_
     story = Story(db)
     story.start("agency_request", guides("990700188000", "990100342001"))
     story.later(days=40)  # the rungs of the other sheet are due: the pass ends in a transaction of its own
-    due = legs._due
+    due = is_due
 
     def meanwhile(*arguments: Any) -> bool:
-        monkeypatch.setattr(legs, "_due", due)
+        monkeypatch.setattr(legs, "is_due", due)
         for row in all_rows(db, select(ADJUSTMENT)):
             take_out(db, adjustment_id=row["id"], by="p-zhou", reason="另案办理", now=story.now)
         return due(*arguments)
 
-    monkeypatch.setattr(legs, "_due", meanwhile)
+    monkeypatch.setattr(legs, "is_due", meanwhile)
     story.says("p-wen", "submit")
     if story.passes[-1].state == "open":
         story.wake()
