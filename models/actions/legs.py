@@ -250,8 +250,8 @@ def _trial(step: Step, sheet_id: str) -> Exception | None:
 
 
 class _Pass:
-    """How far a pass has come: assessing, the scope and each few sheets to which something came are one turn, one
-    transaction each. Where one of several sheets raises, each is a turn of its own. A turn that is tried again begins anew.
+    """How far a pass has come: assessing, the scope, and every few sheets to which something came are a turn each, one
+    transaction. Where one of several sheets raises, each is a turn of its own. A turn that is tried again begins anew.
     """
 
     def __init__(self) -> None:

@@ -194,12 +194,11 @@ Made by `make bench`; everything on one machine, driver and mail server in proce
 Measured is what a person feels: from the last byte of his decision to the last byte of the next person's mail.
 
 - machine of the newest part: {cores} cores ({processor}), {memory} GB, {system}, Python {python}; each part names its own
-- how far the figures go: they are those of the day and machine each part names, not of the newest commit. The machines differ: on
-  2026-11-29 each of two was half as fast with many processes and much memory (the floor's p95 was 4 to 7 ms where 2.0 to 2.5 is
-  usual, though a bare loop took its usual second), and goals of latency, switch and bulk were **missed** there, by a tree of the
-  hour in which the kept figures were taken as by the newest: see "Two trees on one machine". The figures among 100,000 items are of
-  that day (`c110118`), multiples of the same run; assessing on SQLite gave 0.84, 0.91 and 1.09 in three runs of the same day beside
-  the 1.28 kept. On 2026-11-27, later than the kept figures, hot p95 on PostgreSQL was 74 ms and cold p95 450 ms once, missed too.
+- how far the figures go: they are those of the day, commit and machine each part names. A machine is not equally fast from hour
+  to hour, least of all with many processes at once, though a bare loop takes the same time: on 2026-11-29 one tree gave a p95 of
+  103 ms for 30 changes in a burst on PostgreSQL, and two hours later, of two bursts instead of four, 337 and 396 ms. What of a
+  **missed** goal is the machine's and what the program's stands under "Two trees on one machine". On an Intel Xeon an older tree
+  gave on 2026-11-27 hot and cold p95 of 43 and 187 ms on PostgreSQL and switched versions in 0.87 s.
 - again: `make bench` (all, about an hour), or a part: `make bench PART=large`, `make bench PART="rounds waiting"`;
   parts are `latency` `burst` `large` `rounds` `waiting` `laws`, each at most ten minutes a store, and `peers`, half an hour;
   `KEEP=1` keeps the figures here. `python -m tests.bench --small` shows in some minutes that all of it runs.
@@ -221,8 +220,7 @@ WORDS = {
     "peers": "Draft, form, legality beside list, approval; 200 cases in each system, each alone on the machine. Peers are "
     "measured in the process of whoever decides, up to the moment the next step waits in the store; ours from outside, "
     "HTTP in, the next person's mail out, its hot window and its sleeping runs included. Of stock Prefect's cases few are decided, "
-    "because each decision costs seconds: some one after another, others at once (in the figures of 2026-11-27, of five cases, two "
-    "and three; what a waiting case takes then counts all that server and worker grew by meanwhile). Legality and list come one "
+    "because each decision costs seconds: some one after another, others at once. Legality and list come one "
     "after the other there: a run waits at one place at a time. Nothing is extrapolated. "
     "Programs and pinned versions: `tests/bench/peers`.",
 }
@@ -256,9 +254,11 @@ def page(kept: Found) -> str:
 def _beside(rows: Sequence[Found]) -> list[str]:
     """The same measurements of two trees: what is the machine's and what the program's."""
     lines = ["", "## Two trees on one machine", "",
-             "Of a large change: assessing, version switch, and adjustment-steps a second in bulk; each run by itself. Which commit",
-             "the kept figures are of was not recorded: `a5919fc` was the newest twenty minutes before. Hot and cold decisions came",
-             "from 34 changes (n=102), those marked n=30 from ten.", ""]  # fmt: skip
+             "`a624650` moves each sheet by itself, `4f6c876` ten at a time (decision 0017). One machine (AMD EPYC, 2 cores), 2026-11-29",
+             "22:15 to 2026-11-30 00:35 UTC; it became slower meanwhile. Rows of one letter were measured in turn, in their order, and",
+             "tell the trees apart; the others are runs of the bench. Decisions: 102 hot, 102 cold, 240 in four bursts, 120 in the two",
+             "bursts of letter b; while letter a was measured, another system stood idle beside it. The version switch and the",
+             "adjustment-steps a second are those of a change over 3,600 items, stage by stage.", ""]  # fmt: skip
     columns = list(dict.fromkeys(key for row in rows for key in row))
     lines += ["| " + " | ".join(columns) + " |", "|---" * len(columns) + "|"]
     return lines + ["| " + " | ".join(_words(row.get(column)) for column in columns) + " |" for row in rows]
