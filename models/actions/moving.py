@@ -21,16 +21,14 @@ from models.store.change import (
     SheetRound,
     add_rows,
     approve_lines,
-    assignments,
     close_assignments,
     is_drafted,
-    lines_of_step,
+    lines_of_steps,
     procedure_no,
     procedure_of,
     set_adjustments,
     set_sheet,
     set_step,
-    steps,
 )
 from models.tables import new_id
 
@@ -128,20 +126,12 @@ def _end_sheet(room: Room, sheet: Row, held: SheetRound) -> None:
 
 def tell_taken_out(room: Room, step: Row, sheet: Row | None, people: Sequence[str]) -> None:
     """Tell who was asked that nothing of it is left, with the reasons for which the lines were taken out, each once."""
-    removed = [row for row in lines_of_step(room.connection, step["id"]) if row["state"] == "removed"]
+    shown = lines_of_steps(room.connection, [step["id"]])[step["id"]]
+    removed = [row for row in shown if row["state"] == "removed"]
     why = "；".join(dict.fromkeys(row["reason"] for row in removed if row["reason"])) or "见变更记录"
     for person_id in people:
         key = f"{step['id']}:taken_out:{person_id}"
         room.writer.add("taken_out", person_id, key, step=step, sheet=sheet, count=len(removed), reason=why)
-
-
-def withdraw_steps(room: Room, sheet_id: str, state: str) -> list[str]:
-    """Close what is open of a sheet without a decision; the persons who need do nothing any more."""
-    open_steps = [
-        step for step in steps(room.connection, room.case.id, states=["open"]) if step["sheet_id"] == sheet_id
-    ]
-    asked = assignments(room.connection, [step["id"] for step in open_steps])
-    return [person for step in open_steps for person in close_step(room, step, asked[step["id"]], state)]
 
 
 def close_step(room: Room, step: Row, asked: Sequence[Row], state: str, left: str = "") -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from models.actions.moving import withdraw_steps
+from models.actions.moving import close_step
 from models.actions.notices import Writer, at_text
 from models.actions.opening import Room, put_before
 from models.actions.people import Asked
@@ -32,7 +32,6 @@ from models.store.change import (
     add_rows,
     adjustments,
     assignments,
-    close_assignments,
     last_urged,
     rows,
     set_adjustments,
@@ -161,15 +160,9 @@ def withdraw(
         lines = adjustments(room.connection, change_id=case.id)
         if any(line["state"] == "published" for line in lines):
             raise Conflict("superseded", "已有事项发布，不能撤回整个变更；请逐项移出尚未发布的事项。")
-        told: set[str] = set()
-        for step in steps(room.connection, case.id, states=["open"]):
-            for person in assignments(room.connection, [step["id"]])[step["id"]]:
-                if person["state"] == "open":
-                    told.add(person["person_id"])
-            if step["sheet_id"] is not None:
-                withdraw_steps(room, step["sheet_id"], "withdrawn")
-            else:
-                _close_scope(room, step)
+        open_steps = steps(room.connection, case.id, states=["open"])
+        asked = assignments(room.connection, [step["id"] for step in open_steps])
+        told = {person for step in open_steps for person in close_step(room, step, asked[step["id"]], "withdrawn")}
         for sheet in sheets(room.connection, case.id):
             if sheet["state"] in SHEET_ENDS:
                 set_sheet(case, sheet["id"], state=SHEET_ENDS[sheet["state"]])
@@ -187,12 +180,6 @@ def withdraw(
         case.set(phase="withdrawn", state="withdrawn", closed_at=case.now, subject=None, next_due=None)
 
     return _steer(db, change_id, by, now, collect_minutes, verb)
-
-
-def _close_scope(room: Room, step: Row) -> None:
-    close_assignments(room.case, assignments(room.connection, [step["id"]])[step["id"]], "withdrawn")
-    set_step(room.case, step["id"], state="withdrawn", closed_at=room.case.now)
-    room.drop([step["id"]])
 
 
 def reassign(

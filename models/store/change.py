@@ -194,7 +194,8 @@ class Case:
         self._kept.keep(target, values)
         if self._gathered is None:
             insert_all(self.connection, target, values)
-        for row in values if self._gathered is not None else ():
+            return
+        for row in values:
             self._made.setdefault((target, tuple(row)), []).append(row)
 
     def vouch(self, target: Table, values: Sequence[Mapping[str, Any]]) -> None:
@@ -361,17 +362,21 @@ def settled_sheets(connection: Connection, change_id: str, terminal: Collection[
 
 def adjustments_of_step(connection: Connection, step_id: str) -> list[Row]:
     """The adjustments a step puts before its people, in their order there; removed ones are left out."""
-    return [row for row in lines_of_step(connection, step_id) if row["state"] != "removed"]
+    return adjustments_of_steps(connection, [step_id])[step_id]
 
 
 def adjustments_of_steps(connection: Connection, step_ids: Sequence[str]) -> dict[str, list[Row]]:
     """The same of several steps, by step id."""
+    shown = lines_of_steps(connection, step_ids)
+    return {step_id: [row for row in lines if row["state"] != "removed"] for step_id, lines in shown.items()}
+
+
+def lines_of_steps(connection: Connection, step_ids: Sequence[str]) -> dict[str, list[Row]]:
+    """The adjustments each step put before its people when it was opened, in their order there, by step id."""
     found: dict[str, list[Row]] = {step_id: [] for step_id in step_ids}
     for part in chunks(step_ids):
         for row in rows(connection, _lines_of_steps(), step_ids=part):
-            step_id = row.pop("of_step")
-            if row["state"] != "removed":
-                found[step_id].append(row)
+            found[row.pop("of_step")].append(row)
     return found
 
 
@@ -381,21 +386,6 @@ def _lines_of_steps() -> Select[Any]:
         select(ADJUSTMENT, LINE.c.step_id.label("of_step"))
         .join(LINE, LINE.c.adjustment_id == ADJUSTMENT.c.id)
         .where(among_named(LINE.c.step_id, "step_ids"))
-        .order_by(LINE.c.ord, ADJUSTMENT.c.ord)
-    )
-
-
-def lines_of_step(connection: Connection, step_id: str) -> list[Row]:
-    """The adjustments a step put before its people when it was opened, in their order there."""
-    return rows(connection, _lines_of_step(), step_id=step_id)
-
-
-@cache
-def _lines_of_step() -> Select[Any]:
-    return (
-        select(ADJUSTMENT)
-        .join(LINE, LINE.c.adjustment_id == ADJUSTMENT.c.id)
-        .where(LINE.c.step_id == bindparam("step_id"))
         .order_by(LINE.c.ord, ADJUSTMENT.c.ord)
     )
 

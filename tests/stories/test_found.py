@@ -256,6 +256,19 @@ def test_what_is_taken_out_while_a_pass_ends_is_ended_by_the_next_pass_with_its_
     assert all_rows(db, select(SHEET).where(SHEET.c.state == "open")) == []
 
 
+def test_both_who_review_side_by_side_are_told_that_the_change_is_withdrawn(db: Database, office: Office) -> None:
+    story = Story(db)
+    story.start("law_change", LAW_CHANGE)
+    for person, verdict in (("p-zhou", "confirm"), ("p-he", "submit"), ("p-wen", "submit"), ("p-zhou", "pass")):
+        story.says(person, verdict)
+    asked = {row["person_id"] for row in all_rows(db, select(ASSIGNMENT).where(ASSIGNMENT.c.state == "open"))}
+    assert asked >= {"p-lu", "p-gao"}
+    withdraw(db, change_id=story.change_id, by="p-zhou", reason="不再办理", now=story.now)
+    told = {notice["person_id"] for notice in all_rows(db, select(NOTICE).where(NOTICE.c.kind == "withdrawn"))}
+    assert told == asked
+    assert all_rows(db, select(ASSIGNMENT).where(ASSIGNMENT.c.state == "open")) == []
+
+
 def test_what_was_taken_out_after_the_scope_was_decided_stays_taken_out(db: Database, office: Office) -> None:
     story = Story(db)
     story.start("law_change", LAW_CHANGE)
