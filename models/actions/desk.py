@@ -67,7 +67,7 @@ from models.store.change import (
 )
 from models.store.database import Database
 from models.store.sealing import OfficeLog
-from models.store.sql import among_named, insert_all, table
+from models.store.sql import among_named, insert_all, stands_already, table
 from models.tables import Request, new_id
 
 REQUEST = table(Request)
@@ -400,15 +400,16 @@ def decide(
         with case.gathering():
             hand.read_ahead([said.assignment for said in submission.decisions])
             answer = {"recorded": [hand.take(said) for said in submission.decisions]}
-        try:
-            insert_all(connection, REQUEST, [{**made, "answer": answer, "at": now}])
-        except IntegrityError as error:  # the same request of the same person, just recorded in another change
-            raise _reused() from error
+        insert_all(connection, REQUEST, [{**made, "answer": answer, "at": now}])
         case.flush()
         return Decided(answer, wake_of(case.row) if hand.decided else None)
 
     try:
         return db.write(verb)
+    except IntegrityError as error:
+        if stands_already(error, REQUEST):  # the same request of the same person, just recorded in another change
+            raise _reused() from error
+        raise
     except Forbidden as refusal:
         code = refusal.code
         db.write(

@@ -38,6 +38,7 @@ from models.domain.audit import AUDITED, BECAME, plain
 from models.domain.errors import Unknown
 from models.domain.procedure import ProcedureVersion
 from models.domain.seals import line_hash
+from models.store.pipeline import ALONG
 from models.store.sealing import Kept
 from models.store.sql import among, among_named, insert_all, table, update_by_id
 from models.store.turns import take_turn
@@ -766,7 +767,7 @@ def drop_rungs(connection: Connection, step_ids: Sequence[str]) -> None:
 @cache
 def _dropping() -> Update:
     where = and_(among_named(RUNG.c.step_id, "step_ids"), RUNG.c.fired_at.is_(None))
-    return update(RUNG).where(where).values(dropped=True)
+    return update(RUNG).where(where).values(dropped=True).execution_options(**ALONG)
 
 
 def due_rungs(connection: Connection, change_id: str, now: datetime) -> list[Row]:

@@ -20,6 +20,7 @@ from sqlalchemy.exc import DataError, DBAPIError, DisconnectionError, Operationa
 from sqlalchemy.pool import StaticPool
 
 from models.domain.errors import BadInput, Unusable
+from models.store import pipeline
 
 Result = TypeVar("Result")
 _RETRY_SQLSTATES = {"40001", "40P01", "55P03"}
@@ -50,7 +51,8 @@ class Database:
             # All questions are short ones of a few shapes: compiling them costs more than asking, and so does planning anew.
             options = {"pool_size": 10, "max_overflow": 30}
             settings = "-c jit=off -c plan_cache_mode=force_generic_plan -c timezone=UTC"
-            said = {"options": settings, "connect_timeout": CONNECT_SECONDS}
+            # Planned the first time: until a driver plans by itself, after five times, each asking costs twice as much.
+            said = {"options": settings, "connect_timeout": CONNECT_SECONDS, "prepare_threshold": 0}
             options |= {"connect_args": said}
         if not self.memory:
             # What one transaction has read into a connection's memory, and prepared there, serves the next.
@@ -59,6 +61,7 @@ class Database:
         if self.sqlite:
             event.listen(self.engine, "connect", _prepare_sqlite)
         else:
+            pipeline.listen(self.engine)
             event.listen(self.engine, "checkin", _note_use)
             event.listen(self.engine, "checkout", _ping_after_a_pause)
         self._reading = self.engine if self.sqlite else self.engine.execution_options(isolation_level="AUTOCOMMIT")
@@ -94,7 +97,7 @@ class Database:
             else:
                 connection.begin()  # SQLAlchemy does not see a COPY: without this a writer of sets alone commits nothing
             try:
-                with _refusing():
+                with _refusing(), contextlib.nullcontext() if self.sqlite else pipeline.pipelined(connection):
                     yield connection
             except BaseException:
                 connection.rollback()

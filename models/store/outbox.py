@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, Connection, Select, Update, and_, bindpara
 from models.domain.errors import Conflict
 from models.store.change import ASSIGNMENT, Row, chunks, rows
 from models.store.database import Database
+from models.store.pipeline import ALONG
 from models.store.sql import among, among_named, insert_all, table
 from models.tables import Change, Contact, Link, Notice, Person, Post, new_id
 
@@ -226,7 +227,7 @@ def cancel(connection: Connection, *, step_ids: Sequence[str]) -> None:
 @cache
 def _cancelling() -> Update:
     waiting = and_(among_named(NOTICE.c.step_id, "step_ids"), NOTICE.c.state.in_(["queued", "held"]))
-    return update(NOTICE).where(waiting).values(state="cancelled")
+    return update(NOTICE).where(waiting).values(state="cancelled").execution_options(**ALONG)
 
 
 def live_link(connection: Connection, *, person_id: str, change_id: str, key_id: str, now: datetime) -> Row:
@@ -270,7 +271,8 @@ def _locked_people() -> Select[Any]:
 def _revoking() -> Update:
     its_own = and_(among_named(LINK.c.person_id, "people"), LINK.c.change_id == bindparam("of_change"))
     dead = and_(its_own, LINK.c.purpose == "desk", LINK.c.revoked_at.is_(None))
-    return update(LINK).where(dead).values(revoked_at=bindparam("now", type_=LINK.c.revoked_at.type))
+    now = bindparam("now", type_=LINK.c.revoked_at.type)
+    return update(LINK).where(dead).values(revoked_at=now).execution_options(**ALONG)
 
 
 def _moment(now: datetime) -> Row:

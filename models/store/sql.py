@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache
@@ -23,12 +24,14 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import GenericFunction
 from sqlalchemy.sql.schema import ScalarElementColumnDefault
 from sqlalchemy.types import TypeDecorator, TypeEngine
 from sqlmodel import SQLModel
+
+from models.store.pipeline import ALONG, as_of_statement, unpipelined
 
 
 def table(model: type[SQLModel]) -> Table:
@@ -79,7 +82,7 @@ _COPY_FROM = 200
 
 
 def insert_all(connection: Connection, target: Table, values: Sequence[Mapping[str, Any]]) -> None:
-    """Insert a set of rows with the same columns in one go."""
+    """Insert a set of rows with the same columns in one go. What the database says against it may come with the next question."""
     if not values:
         return
     if connection.dialect.name != "postgresql" or len(values) == 1:
@@ -92,21 +95,19 @@ def insert_all(connection: Connection, target: Table, values: Sequence[Mapping[s
     ]
     if len(values) < _COPY_FROM:
         # One parameter for each column: the server runs one statement instead of as many as there are rows.
-        connection.exec_driver_sql(statement, (*fixed.values(), *columns))
+        connection.exec_driver_sql(statement, (*fixed.values(), *columns), execution_options=ALONG)
         return
     listed = ", ".join(f'"{name}"' for name in (*names, *fixed))
     always = tuple(fixed.values())
     told = f'copy "{target.name}" ({listed}) from stdin'
-    database_error = connection.dialect.loaded_dbapi.Error
-    cursor = connection.connection.cursor()
-    try:
-        with cursor.copy(told) as copy:
-            for row in zip(*columns, strict=True):
-                copy.write_row(row + always)
-    except database_error as error:  # as SQLAlchemy says it of a statement
-        raise DBAPIError.instance(told, None, error, database_error, dialect=connection.dialect) from error
-    finally:
-        cursor.close()
+    with (
+        unpipelined(connection),
+        as_of_statement(connection, told),
+        contextlib.closing(connection.connection.cursor()) as cursor,
+        cursor.copy(told) as copy,
+    ):
+        for row in zip(*columns, strict=True):
+            copy.write_row(row + always)
 
 
 @lru_cache(maxsize=500)
@@ -153,15 +154,20 @@ def _in(column: ColumnElement[Any], texts: BindParameter[Any]) -> ColumnElement[
 
 @cache
 def _insert(target: Table) -> Insert:
-    return insert(target)
+    return insert(target).execution_options(**ALONG)
 
 
 @cache
 def _update(target: Table, names: tuple[str, ...], several: bool) -> Update:
     where = among_named(target.c.id, "of_ids") if several else target.c.id == bindparam("of_id")
-    return (
-        update(target).where(where).values({name: bindparam(f"to_{name}", type_=target.c[name].type) for name in names})
-    )
+    became = {name: bindparam(f"to_{name}", type_=target.c[name].type) for name in names}
+    return update(target).where(where).values(became).execution_options(**ALONG)
+
+
+def stands_already(error: IntegrityError, target: Table) -> bool:
+    """Whether it was a row of this table that the database would not take."""
+    said = getattr(error.orig, "diag", None)  # SQLite says it in words: "UNIQUE constraint failed: request.id"
+    return f" {target.name}." in str(error.orig) if said is None else bool(said.table_name == target.name)
 
 
 def update_by_id(connection: Connection, target: Table, ids: Sequence[str], values: Mapping[str, Any]) -> None:

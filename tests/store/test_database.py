@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from psycopg import Pipeline
 from sqlalchemy import (
     JSON,
     Boolean,
@@ -32,8 +33,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError, OperationalError, StatementError
 
+from models.domain.errors import BadInput
 from models.store import database as database_module
 from models.store.database import Database
+from models.store.pipeline import ALONG
 from models.store.sql import insert_all
 from models.tables import UtcDateTime, metadata
 
@@ -52,13 +55,23 @@ INCREMENTS = 50
 @pytest.fixture(params=["sqlite", "postgresql"])
 def filed(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     """A database that several connections and processes share, with the tables of this file."""
-    if request.param == "sqlite":
-        database = Database(f"sqlite:///{tmp_path / 'shared.db'}")
-    else:
-        database = Database(request.getfixturevalue("postgres_address"))
-        with database.writer() as connection:
-            connection.exec_driver_sql("drop schema public cascade")
-            connection.exec_driver_sql("create schema public")
+    if request.param == "postgresql":
+        yield request.getfixturevalue("postgres")
+        return
+    yield from _with_tables(Database(f"sqlite:///{tmp_path / 'shared.db'}"))
+
+
+@pytest.fixture
+def postgres(postgres_address: str) -> Iterator[Database]:
+    """The same on PostgreSQL alone."""
+    database = Database(postgres_address)
+    with database.writer() as connection:
+        connection.exec_driver_sql("drop schema public cascade")
+        connection.exec_driver_sql("create schema public")
+    yield from _with_tables(database)
+
+
+def _with_tables(database: Database) -> Iterator[Database]:
     OWN.create_all(database.engine)
     with database.writer() as connection:
         connection.execute(insert(COUNTER).values(id=1, value=0))
@@ -179,6 +192,107 @@ def test_a_set_that_does_not_fit_is_refused_as_one_statement_is(filed: Database,
     with pytest.raises(IntegrityError), filed.writer() as connection:
         insert_all(connection, COUNTER, [{"id": n, "value": n} for n in range(1, many + 1)])
     assert value_of(filed) == 0
+
+
+def _put(connection: Connection, *ids: int) -> None:
+    insert_all(connection, COUNTER, [{"id": n, "value": n} for n in ids])
+
+
+def _ids(database: Database) -> list[int]:
+    with database.reader() as connection:
+        return list(connection.execute(select(COUNTER.c.id).order_by(COUNTER.c.id)).scalars())
+
+
+def test_rows_written_wait_for_the_next_question_and_are_sent_with_it(
+    postgres: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else each of them would be a way there and back of its own."""
+    waits: list[int] = []
+    wait = Pipeline.sync
+
+    def counted(pipeline: Pipeline) -> None:
+        waits.append(1)
+        wait(pipeline)
+
+    monkeypatch.setattr(Pipeline, "sync", counted)
+    with postgres.writer() as connection:
+        for number in (2, 3, 4):
+            _put(connection, number)
+        connection.execute(update(COUNTER).where(COUNTER.c.id == 4).values(value=5).execution_options(**ALONG))
+        assert waits == []
+        assert connection.execute(select(func.sum(COUNTER.c.value))).scalar_one() == 10
+        assert waits == [1]
+        _put(connection, 5)
+    assert waits == [1]
+    assert _ids(postgres) == [1, 2, 3, 4, 5]
+
+
+def test_a_row_refused_at_the_very_end_undoes_everything_too(filed: Database) -> None:
+    def verb(connection: Connection) -> None:
+        _put(connection, 2)
+        _put(connection, 1)
+
+    with pytest.raises(IntegrityError):
+        filed.write(verb)
+    assert _ids(filed) == [1]
+    filed.write(lambda connection: _put(connection, 2))
+    assert _ids(filed) == [1, 2]
+
+
+def test_a_value_refused_at_the_very_end_is_bad_input_too(postgres: Database) -> None:
+    with pytest.raises(BadInput), postgres.writer() as connection:
+        insert_all(connection, COUNTER, [{"id": 2, "value": 2**40}])
+    assert _ids(postgres) == [1]
+
+
+def test_small_and_large_sets_are_written_in_their_order(filed: Database) -> None:
+    """A large one leaves the pipeline and comes back to it."""
+    with filed.writer() as connection:
+        _put(connection, 2)
+        _put(connection, *range(3, 1003))
+        connection.execute(update(COUNTER).values(value=COUNTER.c.value + 1))
+        _put(connection, 1003)
+        assert connection.execute(select(func.sum(COUNTER.c.value))).scalar_one() == sum(range(2, 1003)) + 1002 + 1003
+        _put(connection, 1004)
+    assert _ids(filed) == list(range(1, 1005))
+
+
+def test_what_a_verb_refuses_itself_is_raised_though_a_row_was_refused_too(postgres: Database) -> None:
+    def verb(connection: Connection) -> None:
+        _put(connection, 1)
+        raise KeyError
+
+    with pytest.raises(KeyError):
+        postgres.write(verb)
+    assert _ids(postgres) == [1]
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_a_connection_lost_while_rows_are_under_way_has_the_verb_run_again(postgres: Database, asked: bool) -> None:
+    runs: list[int] = []
+
+    def verb(connection: Connection) -> None:
+        pid = int(connection.exec_driver_sql("select pg_backend_pid()").scalar() or 0)
+        runs.append(pid)
+        _put(connection, 2)
+        if len(runs) == 1:
+            _cut_off(postgres.url, pid)
+        _put(connection, 3)
+        if asked:
+            connection.execute(select(COUNTER.c.id)).scalars().all()
+
+    postgres.write(verb)
+    assert len(set(runs)) == 2
+    assert _ids(postgres) == [1, 2, 3]
+
+
+def test_a_question_is_planned_the_first_time_it_is_asked(postgres: Database) -> None:
+    with postgres.reader() as connection:
+        connection.exec_driver_sql("select %s::int", (1,))
+        planned = connection.exec_driver_sql(
+            "select count(*) from pg_prepared_statements where statement = 'select $1::int'"
+        )
+        assert planned.scalar() == 1
 
 
 def test_a_write_is_tried_again_when_the_lock_is_free(filed: Database, monkeypatch: pytest.MonkeyPatch) -> None:
