@@ -219,6 +219,66 @@ def test_what_is_handed_over_is_sent_without_being_claimed() -> None:
     assert {kind for kind, _, _ in box.said} == {"accepted"}
 
 
+class Hanging(Answer):
+    """A channel whose first mail hangs until it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__(Outcome("accepted"))
+        self.let_go = threading.Event()
+        self.others = threading.Event()
+        self._first = iter([True])
+
+    def send(self, **message: Any) -> Outcome:
+        if next(self._first, False):
+            assert self.let_go.wait(30)
+        else:
+            self.others.set()
+        return super().send(**message)
+
+
+def test_mails_are_written_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two at once would both arrive when the second does."""
+    monkeypatch.setattr(deliverer_module, "TURN_SECONDS", 30)
+    being_written: list[int] = []
+
+    class Watched(Answer):
+        def send(self, **message: Any) -> Outcome:
+            being_written.append(1)
+            time.sleep(0.005)
+            assert len(being_written) == 1
+            being_written.pop()
+            return super().send(**message)
+
+    box, channel = Box([]), Watched(Outcome("accepted"))
+    handed(box, channel, [claimed(id=f"ntc-{number}") for number in range(5)])
+    assert [kind for kind, _, _ in box.said] == ["accepted"] * 5
+
+
+def test_a_mail_that_hangs_holds_up_no_other_and_nobody_who_hands_over() -> None:
+    box, channel = Box([]), Hanging()
+    deliverer = Deliverer(box, channel, lambda notice: LINK, lambda: NOW)
+    deliverer.hand([claimed(), claimed(id="ntc-2")])
+    assert channel.others.wait(10)
+    channel.let_go.set()
+    deliverer.stop()
+    assert sorted(notice for _, notice, _ in box.said) == ["ntc-1", "ntc-2"]
+
+
+def test_who_hands_over_goes_on_when_the_first_mail_is_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deliverer_module, "HANDING_SECONDS", 30)
+    monkeypatch.setattr(deliverer_module, "TURN_SECONDS", 0)
+    box, channel = Box([]), Hanging()
+    deliverer = Deliverer(box, channel, lambda notice: LINK, lambda: NOW)
+    began = time.monotonic()
+    deliverer.hand([claimed(), claimed(id="ntc-2")])
+    assert time.monotonic() - began < 20
+    channel.let_go.set()
+    deliverer.hand([claimed(id="ntc-3", created_at=NOW - timedelta(seconds=LEASE_SECONDS))])  # goes back unsent
+    assert time.monotonic() - began < 20
+    deliverer.stop()
+    assert channel.asked == 2
+
+
 def test_what_waited_too_long_behind_slow_mails_goes_back_while_its_lease_is_ours() -> None:
     box, channel = Box([]), Answer(Outcome("accepted"))
     handed(box, channel, [claimed(created_at=NOW - timedelta(seconds=LEASE_SECONDS / 2 + 1))])
