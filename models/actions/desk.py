@@ -52,6 +52,8 @@ from models.store.change import (
     add_rows,
     adjustments_of_step,
     adjustments_of_steps,
+    ask_of_proposals,
+    ask_of_steps,
     change_row,
     chunks,
     drafters,
@@ -66,6 +68,7 @@ from models.store.change import (
     wake_of,
 )
 from models.store.database import Database
+from models.store.pipeline import ask_ahead
 from models.store.sealing import OfficeLog
 from models.store.sql import among_named, insert_all, stands_already, table
 from models.tables import Request, new_id
@@ -393,12 +396,14 @@ def decide(
     def verb(connection: Connection) -> Decided:
         case = Case(connection, change_id, now)
         made = {"id": submission.request_id, "person_id": person_id, "body_hash": body_hash}
+        hand = _Hand(connection, case, person_id, via, proof, office_proof, address, agent, submission.request_id)
+        asked = [said.assignment for said in submission.decisions]
+        hand.ask_first(made, asked)
         earlier = _answered(connection, made)
         if earlier is not None:
             return Decided(earlier, None)
-        hand = _Hand(connection, case, person_id, via, proof, office_proof, address, agent, submission.request_id)
         with case.gathering():
-            hand.read_ahead([said.assignment for said in submission.decisions])
+            hand.read_ahead(asked)
             answer = {"recorded": [hand.take(said) for said in submission.decisions]}
         insert_all(connection, REQUEST, [{**made, "answer": answer, "at": now}])
         case.flush()
@@ -534,20 +539,32 @@ class _Hand:
 
     def read_ahead(self, assignment_ids: Sequence[str]) -> None:
         """Read what these assignments put before him; as many questions for many as for one."""
-        mine = {"change_id": self.case.id, "person_id": self.person_id}
-        found = rows(self.connection, _assigned(), ids=list(assignment_ids), **mine)
+        found = rows(self.connection, _assigned(), **self._mine(assignment_ids))
         step_ids = [row["step_id"] for row in found]
+        if found:
+            ask_ahead(self.connection, (_standing_decisions(), {"step_ids": step_ids}))
+            ask_of_steps(self.connection, step_ids)
         standing: dict[str, list[Row]] = {key: [] for key in step_ids}
         for row in rows(self.connection, _standing_decisions(), step_ids=step_ids) if found else ():
             standing[row["step_id"]].append(row)
         members = adjustments_of_steps(self.connection, step_ids) if found else {}
-        proposals = standing_proposals(self.connection, [row["id"] for lines in members.values() for row in lines])
+        shown = [row["id"] for lines in members.values() for row in lines]
         judged = [line["id"] for row in found if row["step_stage"] not in FREE for line in members[row["step_id"]]]
+        ask_of_proposals(self.connection, shown, drafters_of=judged)
+        proposals = standing_proposals(self.connection, shown)
         wrote = drafters(self.connection, judged) if judged else {}
         for row in found:
             step: Row = {name: row[f"step_{name}"] for name in _OF_STEP}
             its_own = members[step["id"]]
             self._ahead[row["id"]] = _Task(row, step, standing[step["id"]], its_own, proposals, wrote)
+
+    def ask_first(self, made: Row, assignment_ids: Sequence[str]) -> None:
+        """Ask ahead whether the request was answered before, and what it is about."""
+        known = {"id": made["id"], "person_id": made["person_id"]}
+        ask_ahead(self.connection, (_request_made(), known), (_assigned(), self._mine(assignment_ids)))
+
+    def _mine(self, assignment_ids: Sequence[str]) -> Row:
+        return {"ids": list(assignment_ids), "change_id": self.case.id, "person_id": self.person_id}
 
     def _task(self, assignment_id: str) -> _Task | None:
         """What an assignment puts before him, as it stands after what this submission said before."""

@@ -38,6 +38,7 @@ from models.store.change import (
     add_rows,
     adjustments,
     adjustments_of_step,
+    ask_of_pass,
     assignments,
     decisions,
     due_lines,
@@ -55,6 +56,7 @@ from models.store.change import (
     steps,
 )
 from models.store.database import Database
+from models.store.office import ask_of_notices
 from models.store.outbox import Enqueued, HandOver, enqueue
 from models.store.touched import add_touched
 from models.tables import new_id
@@ -286,6 +288,8 @@ class _Pass:
         row = room.case.row
         if self._turns == 1:
             self.upto, self.before = int(row["work_seq"]), int(row["consumed_seq"])
+            ask_of_pass(room.connection, room.case.id, room.today)
+            ask_of_notices(room.connection, on=room.today, contact_id=row["coordinator_id"])
             hand_back(room)
         if row["phase"] in {"registered", "assessing"}:
             _assess(room)

@@ -38,7 +38,7 @@ from models.domain.audit import AUDITED, BECAME, plain
 from models.domain.errors import Unknown
 from models.domain.procedure import ProcedureVersion
 from models.domain.seals import line_hash
-from models.store.pipeline import ALONG
+from models.store.pipeline import ALONG, answered, ask_ahead
 from models.store.sealing import Kept
 from models.store.sql import among, among_named, insert_all, table, update_by_id
 from models.store.turns import take_turn
@@ -74,6 +74,9 @@ _EDITIONS: WeakKeyDictionary[Engine_, dict[tuple[str, int], ProcedureVersion]] =
 
 def rows(connection: Connection, query: Any, **values: Any) -> list[Row]:
     """The rows of a query as plain dicts; `values` for the names left open in it."""
+    ahead = answered(connection, query, values)
+    if ahead is not None:
+        return ahead
     result = connection.execute(query, values)
     names = list(result.keys())
     return [dict(zip(names, row, strict=True)) for row in result.all()]
@@ -381,6 +384,11 @@ def lines_of_steps(connection: Connection, step_ids: Sequence[str]) -> dict[str,
     return found
 
 
+def ask_of_steps(connection: Connection, step_ids: Sequence[str]) -> None:
+    """Ask ahead for `adjustments_of_steps`."""
+    ask_ahead(connection, (_lines_of_steps(), {"step_ids": step_ids}))
+
+
 @cache
 def _lines_of_steps() -> Select[Any]:
     return (
@@ -389,6 +397,12 @@ def _lines_of_steps() -> Select[Any]:
         .where(among_named(LINE.c.step_id, "step_ids"))
         .order_by(LINE.c.ord, ADJUSTMENT.c.ord)
     )
+
+
+def ask_of_pass(connection: Connection, change_id: str, on: date) -> None:
+    """Ask ahead what a pass that moves sheets asks first."""
+    moving = {"change_id": change_id}
+    ask_ahead(connection, (_LEAVERS, {**moving, "on": on}), (_MOVING, moving))
 
 
 def moving_sheets(connection: Connection, change_id: str) -> list[Row]:
@@ -439,10 +453,16 @@ def sheet_rounds(connection: Connection, found: Sequence[Row]) -> dict[str, Shee
     held = {
         sheet["id"]: SheetRound(no=sheet["round"], lines=[], steps=[], asked={}, made={}, shown={}) for sheet in found
     }
-    for line in rows(connection, _with_items(), sheet_ids=sheet_ids):
+    of_sheets = {"sheet_ids": sheet_ids}
+    ask_ahead(connection, (_with_items(), of_sheets), (_steps_of_round(), of_sheets))
+    for line in rows(connection, _with_items(), **of_sheets):
         held[line["sheet_id"]].lines.append(line)
-    steps_of = rows(connection, _steps_of_round(), sheet_ids=sheet_ids)
+    steps_of = rows(connection, _steps_of_round(), **of_sheets)
     ids = [step["id"] for step in steps_of]
+    of_steps = {"step_ids": ids}
+    ask_ahead(connection, *((query, of_steps) for query in (_asked(), _shown(), _decided())))
+    in_order = [line["id"] for its_own in held.values() for line in its_own.lines]
+    ask_ahead(connection, (_drafting(), {"adjustment_ids": in_order}))
     asked, shown = assignments(connection, ids), step_lines(connection, ids)
     made = decisions(connection, ids) if ids else {}
     for step in steps_of:
@@ -590,6 +610,13 @@ def _decided() -> Select[Any]:
     )
 
 
+def ask_of_proposals(connection: Connection, adjustment_ids: Sequence[str], *, drafters_of: Sequence[str]) -> None:
+    """Ask ahead for `standing_proposals` of the first, and for `drafters` of the second."""
+    ask_ahead(connection, (_newest_proposals(), {"adjustment_ids": adjustment_ids}))
+    if drafters_of:
+        ask_ahead(connection, (_drafting(), {"adjustment_ids": drafters_of}))
+
+
 def standing_proposals(connection: Connection, adjustment_ids: Sequence[str]) -> dict[str, Row]:
     """The latest proposal of each adjustment."""
     found: dict[str, Row] = {}
@@ -653,8 +680,8 @@ def drafters(connection: Connection, adjustment_ids: Sequence[str]) -> dict[str,
     """
     found: dict[str, set[str]] = {}
     for part in chunks(adjustment_ids):
-        for adjustment_id, person_id in connection.execute(_drafting(), {"adjustment_ids": part}).all():
-            found.setdefault(adjustment_id, set()).add(person_id)
+        for row in rows(connection, _drafting(), adjustment_ids=part):
+            found.setdefault(row["adjustment_id"], set()).add(row["by_person_id"])
     return found
 
 

@@ -107,15 +107,12 @@ class Database:
     def write(self, verb: Callable[[Connection], Result]) -> Result:
         """Run a verb in a writer transaction, again where the database asks for that. Raises `Unusable disk_full`."""
         for pause in (*_PAUSES, None):
-            said = False
             try:
                 with self.writer() as connection:
-                    result = verb(connection)
-                    said = True
-                return result
+                    return verb(connection)
             except DBAPIError as error:
-                # A connection lost before the commit has changed nothing; after it nobody knows.
-                lost = error.connection_invalidated and not said
+                # A connection lost at a statement has changed nothing; at the commit, which is none, nobody knows.
+                lost = error.connection_invalidated and error.statement is not None
                 if pause is None or not (lost or _worth_another_try(error)):
                     if _no_room(error):  # neither kind of database commits what it could not write
                         raise Unusable("disk_full", NO_ROOM) from error

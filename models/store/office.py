@@ -29,6 +29,8 @@ from sqlalchemy import (
 from models.domain.calendar import WorkCalendar
 from models.domain.errors import Unknown
 from models.reference.workdays import official_calendar
+from models.store.change import rows
+from models.store.pipeline import ask_ahead
 from models.store.sql import table
 from models.tables import Contact, Department, Meta, Person, Post, Substitute, Workday, new_id
 
@@ -209,7 +211,7 @@ def superior_of(connection: Connection, person_id: str, on: date) -> str | None:
 
 def substitutes_on(connection: Connection, on: date) -> dict[str, str]:
     """Who stands in on a day, by the person stood in for; of several the one who began last."""
-    return {str(person): str(by) for person, by in connection.execute(_substitutes(), {"on": on})}
+    return {row["person_id"]: row["by_person_id"] for row in rows(connection, _substitutes(), on=on)}
 
 
 @cache
@@ -325,9 +327,19 @@ def set_meta(connection: Connection, key: str, value: str) -> None:
     connection.execute(_SET_META, {"key": key, "value": value})
 
 
+_FACTS = select(META.c.key, META.c.value)
+
+
+def ask_of_notices(connection: Connection, *, on: date, contact_id: str | None) -> None:
+    """Ask ahead what is asked before people are told: the facts about this home, who stands in, and the person to ask."""
+    ask_ahead(connection, (_FACTS, {}), (_substitutes(), {"on": on}))
+    if contact_id is not None:
+        ask_ahead(connection, (_name_and_address(), {"person_id": contact_id}))
+
+
 def facts(connection: Connection) -> dict[str, str]:
     """All facts about this home by name."""
-    return {str(key): str(value) for key, value in connection.execute(select(META.c.key, META.c.value))}
+    return {row["key"]: row["value"] for row in rows(connection, _FACTS)}
 
 
 def is_sample(connection: Connection) -> bool:
@@ -337,10 +349,10 @@ def is_sample(connection: Connection) -> bool:
 
 def name_and_address(connection: Connection, person_id: str) -> tuple[str, str | None]:
     """The name and the mail address of a person by id. Raises Unknown person_unknown."""
-    found = connection.execute(_name_and_address(), {"person_id": person_id}).first()
-    if found is None:
+    found = rows(connection, _name_and_address(), person_id=person_id)
+    if not found:
         raise Unknown("person_unknown", f"没有“{person_id}”，请改用编号或者邮箱。", name=person_id)
-    return str(found[0]), found[1]
+    return found[0]["name"], found[0]["address"]
 
 
 @cache

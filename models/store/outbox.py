@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Connection, Select, Update, and_, bindpara
 from models.domain.errors import Conflict
 from models.store.change import ASSIGNMENT, Row, chunks, rows
 from models.store.database import Database
-from models.store.pipeline import ALONG
+from models.store.pipeline import ALONG, ask_ahead
 from models.store.sql import among, among_named, insert_all, table
 from models.tables import Change, Contact, Link, Notice, Person, Post, new_id
 
@@ -72,6 +72,8 @@ def enqueue(
     fresh = _fresh(connection, notices)
     if not fresh:
         return Enqueued(0, ())
+    if hand_over is not None:
+        _ask_of_people(connection, fresh, now)
     moments = _moments(connection, fresh, now, collect_minutes)
     values = [_queued(notice, at, now) for notice, at in zip(fresh, moments, strict=True)]
     handed = [] if hand_over is None else _handed(connection, values, now, hand_over)
@@ -88,6 +90,14 @@ def _fresh(connection: Connection, notices: Sequence[Row]) -> list[Row]:
         if notice["key"] not in known:
             fresh.setdefault(str(notice["key"]), notice)
     return list(fresh.values())
+
+
+def _ask_of_people(connection: Connection, fresh: Sequence[Row], now: datetime) -> None:
+    """Ask ahead when those who are told about one change were last told about it, and how each is reached."""
+    people, changes = {notice["person_id"] for notice in fresh}, {notice.get("change_id") for notice in fresh}
+    if len(changes) == 1 and None not in changes:
+        given = {"people": sorted(people), "change_id": changes.pop()}
+        ask_ahead(connection, (_told(), given), (_ways_of_people(), given | _moment(now)))
 
 
 def _moments(connection: Connection, fresh: Sequence[Row], now: datetime, collect_minutes: float) -> list[datetime]:
@@ -189,15 +199,15 @@ def _last_told(connection: Connection, notices: Iterable[Row]) -> dict[tuple[str
     people = sorted({str(notice["person_id"]) for notice in notices})
     found: dict[tuple[str, str | None], datetime] = {}
     for change_id in sorted({str(notice["change_id"]) for notice in notices if notice.get("change_id")}):
-        told = connection.execute(_told(), {"people": people, "change_id": change_id})
-        found.update({(str(person), change_id): last for person, last in told})
+        told = rows(connection, _told(), people=people, change_id=change_id)
+        found.update({(row["person_id"], change_id): row["last"] for row in told})
     return found
 
 
 @cache
 def _told() -> Select[Any]:
     return (
-        select(NOTICE.c.person_id, func.max(func.coalesce(NOTICE.c.sent_at, NOTICE.c.next_at)))
+        select(NOTICE.c.person_id, func.max(func.coalesce(NOTICE.c.sent_at, NOTICE.c.next_at)).label("last"))
         .where(
             and_(
                 among_named(NOTICE.c.person_id, "people"),
@@ -243,8 +253,10 @@ def _new_links(
     given = {"people": sorted(set(people)), "change_id": change_id}
     # Two deliverers may need a person's first link at the same moment: one makes it, the other finds it. Whoever makes
     # those of several people locks them in one order.
-    connection.execute(_locked_people(), {"people": given["people"]})
-    found = {row["person_id"]: row for row in rows(connection, _alive_of_people(), **given, **_moment(now))}
+    locked, alive = {"people": given["people"]}, given | _moment(now)
+    ask_ahead(connection, (_locked_people(), locked), (_alive_of_people(), alive))
+    rows(connection, _locked_people(), **locked)
+    found = {row["person_id"]: row for row in rows(connection, _alive_of_people(), **alive)}
     missing = [person_id for person_id in given["people"] if person_id not in found]
     if missing:
         connection.execute(_revoking(), {"people": missing, "of_change": change_id, "now": now})

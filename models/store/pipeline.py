@@ -1,23 +1,28 @@
-"""One way to PostgreSQL and back for a question and the writes before it; SQLite lies in the same process and needs none.
+"""One way to PostgreSQL and back for what goes together; SQLite lies in the same process and needs none of it.
 
 A transaction asks some twenty questions and writes some fifteen times. A write nobody asks the outcome of, marked
-`ALONG`, goes out with the next question or at the end; what the database says against it is raised there.
+`ALONG`, goes out with the next question or at the end; what the database says against it is raised there. Questions
+whose words are known beforehand are asked ahead, in one go; each is answered where it is asked.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import CompoundSelect, Connection, Dialect, Engine, Select, event
 from sqlalchemy.exc import DBAPIError
 
 #: The execution option of a statement whose outcome nobody asks for.
 ALONG = {"along": True}
 #: So many statements a connection keeps planned: a process has one or two hundred of its own.
 KEPT_STATEMENTS = 500
+#: A statement that changes and locks nothing.
+_ONLY_ASKS = re.compile(r"\s*(select|with)\b(?!.*\b(for (no key )?(update|share)|pg_advisory))", re.I | re.S)
 
 
 class _Way:
@@ -26,6 +31,8 @@ class _Way:
     def __init__(self, driver: Any) -> None:
         self._driver = driver
         self._open = contextlib.ExitStack()
+        #: Questions asked ahead: each with what was given with it and the cursor that has the answer.
+        self.ahead: list[tuple[Any, Mapping[str, Any], Any]] = []
 
     def enter(self) -> None:
         self._pipeline = self._open.enter_context(self._driver.pipeline())
@@ -72,10 +79,11 @@ def pipelined(connection: Connection) -> Iterator[None]:
 @contextmanager
 def unpipelined(connection: Connection) -> Iterator[None]:
     """Out of the pipeline, for what cannot be done in one, a COPY; what was sent along is waited for first."""
-    way = _WAYS.get(connection.connection.dbapi_connection)
+    way = _way(connection)
     if way is None:
         yield
         return
+    way.ahead.clear()
     with as_of_statement(connection, "end of the pipeline"):
         way.leave()
     yield
@@ -98,23 +106,84 @@ def as_of_statement(connection: Connection, told: str) -> Iterator[None]:
         ) from error
 
 
+def ask_ahead(connection: Connection, *questions: tuple[Select[Any] | CompoundSelect[Any], Mapping[str, Any]]) -> None:
+    """Send questions that are asked next; the first of all that is waited for brings the answers of all. An answer counts
+    as long as nothing was written or locked since.
+    """
+    way = _way(connection)
+    if way is None:
+        return
+    for query, given in questions:
+        sent: list[Any] = []
+        connection.execute(query, given, execution_options={"sent": sent}).close()
+        way.ahead.append((query, given, *sent))
+
+
+def answered(connection: Connection, query: Any, given: Mapping[str, Any]) -> list[dict[str, Any]] | None:
+    """The rows of a question that was asked ahead; None where it must be asked."""
+    way = _way(connection)
+    if way is None:
+        return None
+    for number, (asked, its_own, cursor) in enumerate(way.ahead):
+        if asked is query and its_own == given:
+            del way.ahead[number]
+            if cursor.description is None:
+                with as_of_statement(connection, str(query)):
+                    way.wait()
+            return _rows(connection, query, cursor)
+    return None
+
+
+def _way(connection: Connection) -> _Way | None:
+    return _WAYS.get(connection.connection.dbapi_connection) if _WAYS else None
+
+
+def _rows(connection: Connection, query: Any, cursor: Any) -> list[dict[str, Any]]:
+    names = [column.name for column in cursor.description]
+    reads = _reads(query, connection.dialect)
+    return [
+        {name: value if read is None else read(value) for name, read, value in zip(names, reads, row, strict=True)}
+        for row in cursor.fetchall()
+    ]
+
+
+@lru_cache(maxsize=200)
+def _reads(query: Any, dialect: Dialect) -> list[Callable[[Any], Any] | None]:
+    """How a value of each column becomes the one of its type; None where it is that already."""
+    return [column.type.dialect_impl(dialect).result_processor(dialect, None) for column in query.selected_columns]
+
+
 def _keep_statements(driver: Any, record: Any) -> None:
     driver.prepared_max = KEPT_STATEMENTS
 
 
 def _execute(cursor: Any, statement: str, parameters: Any, context: Any) -> bool:
-    cursor.execute(statement, parameters)
-    _wait(cursor, context)
+    with _going(cursor, statement, context):
+        sent = context.execution_options.get("sent")
+        if sent is not None:  # SQLAlchemy takes its own cursor, which has no rows, for the answer
+            cursor = cursor.connection.cursor()
+            sent.append(cursor)
+        cursor.execute(statement, parameters)
     return True
 
 
 def _execute_many(cursor: Any, statement: str, parameters: Any, context: Any) -> bool:
-    cursor.executemany(statement, parameters)
-    _wait(cursor, context)
+    with _going(cursor, statement, context):
+        cursor.executemany(statement, parameters)
     return True
 
 
-def _wait(cursor: Any, context: Any) -> None:
+@contextmanager
+def _going(cursor: Any, statement: str, context: Any) -> Iterator[None]:
+    """A statement on its way: older answers count no more where it writes; waited for where its outcome is asked for."""
     way = _WAYS.get(cursor.connection)
-    if way is not None and not context.execution_options.get("along"):
+    if way is not None and not _only_asks(statement):
+        way.ahead.clear()
+    yield
+    if way is not None and not ("along" in context.execution_options or "sent" in context.execution_options):
         way.wait()
+
+
+@lru_cache(maxsize=1000)
+def _only_asks(statement: str) -> bool:
+    return _ONLY_ASKS.match(statement) is not None

@@ -23,21 +23,25 @@ from sqlalchemy import (
     Date,
     Integer,
     MetaData,
+    Select,
     String,
     Table,
+    bindparam,
     event,
     func,
     insert,
     select,
     update,
 )
-from sqlalchemy.exc import IntegrityError, OperationalError, StatementError
+from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError, StatementError
 
 from models.domain.errors import BadInput
 from models.store import database as database_module
+from models.store.change import rows
 from models.store.database import Database
-from models.store.pipeline import ALONG
+from models.store.pipeline import ALONG, ask_ahead
 from models.store.sql import insert_all
+from models.store.turns import take_turn
 from models.tables import UtcDateTime, metadata
 
 OWN = MetaData()
@@ -203,10 +207,8 @@ def _ids(database: Database) -> list[int]:
         return list(connection.execute(select(COUNTER.c.id).order_by(COUNTER.c.id)).scalars())
 
 
-def test_rows_written_wait_for_the_next_question_and_are_sent_with_it(
-    postgres: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Else each of them would be a way there and back of its own."""
+def _counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Filled with one for each time PostgreSQL is waited for within a transaction."""
     waits: list[int] = []
     wait = Pipeline.sync
 
@@ -215,6 +217,14 @@ def test_rows_written_wait_for_the_next_question_and_are_sent_with_it(
         wait(pipeline)
 
     monkeypatch.setattr(Pipeline, "sync", counted)
+    return waits
+
+
+def test_rows_written_wait_for_the_next_question_and_are_sent_with_it(
+    postgres: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else each of them would be a way there and back of its own."""
+    waits = _counted(monkeypatch)
     with postgres.writer() as connection:
         for number in (2, 3, 4):
             _put(connection, number)
@@ -284,6 +294,85 @@ def test_a_connection_lost_while_rows_are_under_way_has_the_verb_run_again(postg
     postgres.write(verb)
     assert len(set(runs)) == 2
     assert _ids(postgres) == [1, 2, 3]
+
+
+def test_a_connection_lost_at_the_commit_is_an_error_for_nobody_knows_what_came_of_it(postgres: Database) -> None:
+    runs: list[int] = []
+
+    def verb(connection: Connection) -> None:
+        runs.append(int(connection.exec_driver_sql("select pg_backend_pid()").scalar() or 0))
+        _put(connection, 2)
+
+    event.listen(postgres.engine, "commit", lambda connection: _cut_off(postgres.url, runs[-1]))
+    with pytest.raises(OperationalError):
+        postgres.write(verb)
+    assert len(runs) == 1
+
+
+def _all_sorts() -> tuple[Select[Any], Select[Any], Select[Any]]:
+    every = select(SORTS).order_by(SORTS.c.id)
+    return every, select(func.count().label("many")).select_from(SORTS), every.where(SORTS.c.id == bindparam("id"))
+
+
+def test_what_is_asked_ahead_is_answered_as_when_it_is_asked(filed: Database) -> None:
+    moment = datetime(2026, 11, 30, 8, 0, 0, 5, tzinfo=SHANGHAI)
+    one = {"id": 1, "word": "一", "at": moment, "day": moment.date(), "said": {"事": [1, None]}, "sure": True}
+    none: dict[str, Any] = {"id": 2, "word": None, "at": None, "day": None, "said": [], "sure": None}
+    every, many, by_id = _all_sorts()
+    with filed.writer() as connection:
+        insert_all(connection, SORTS, [one, none])
+        plain = [rows(connection, every), rows(connection, many), rows(connection, by_id, id=2)]
+        ask_ahead(connection, (every, {}), (many, {}), (by_id, {"id": 2}), (by_id, {"id": 9}))
+        ahead = [rows(connection, every), rows(connection, many), rows(connection, by_id, id=2)]
+        assert rows(connection, by_id, id=1) == plain[0][:1]
+        assert rows(connection, by_id, id=9) == []
+    assert ahead == plain
+    assert plain[1] == [{"many": 2}]
+    assert plain[0][0]["at"].tzinfo is ahead[0][0]["at"].tzinfo
+
+
+def test_questions_asked_ahead_are_waited_for_once(postgres: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    waits = _counted(monkeypatch)
+    every, many, by_id = _all_sorts()
+    with postgres.writer() as connection:
+        ask_ahead(connection, (every, {}), (many, {}))
+        ask_ahead(connection, (by_id, {"id": 1}))
+        for query, given in ((many, {}), (by_id, {"id": 1}), (every, {})):
+            rows(connection, query, **given)
+    assert waits == [1]
+
+
+@pytest.mark.parametrize("between", ["a row is written", "a set is copied", "a row is locked", "a turn is taken"])
+def test_an_answer_asked_for_ahead_counts_only_until_something_is_written_or_locked(
+    postgres: Database, between: str
+) -> None:
+    count = select(func.count().label("many")).select_from(COUNTER)
+    with postgres.writer() as connection:
+        ask_ahead(connection, (count, {}))
+        if between == "a row is written":
+            _put(connection, 2)
+        elif between == "a set is copied":
+            _put(connection, *range(2, 502))
+        else:
+            connection.execute(select(SORTS)).all()  # the answers are here, and old by the time of the lock
+            postgres.write(lambda other: _put(other, 2))
+            if between == "a row is locked":
+                connection.execute(select(COUNTER.c.id).with_for_update()).all()
+            else:
+                take_turn(connection, "publication")
+        assert rows(connection, count) == [{"many": 501 if between == "a set is copied" else 2}]
+
+
+def test_a_question_asked_ahead_that_fails_is_an_error_where_an_answer_is_waited_for(postgres: Database) -> None:
+    nowhere = select(Table("nowhere", MetaData(), Column("id", Integer)))
+
+    def verb(connection: Connection) -> None:
+        ask_ahead(connection, (nowhere, {}))
+        rows(connection, nowhere)
+
+    with pytest.raises(ProgrammingError):
+        postgres.write(verb)
+    assert value_of(postgres) == 0
 
 
 def test_a_question_is_planned_the_first_time_it_is_asked(postgres: Database) -> None:
