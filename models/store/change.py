@@ -26,6 +26,7 @@ from sqlalchemy import (
     delete,
     func,
     insert,
+    literal_column,
     or_,
     select,
     union,
@@ -40,7 +41,7 @@ from models.domain.procedure import ProcedureVersion
 from models.domain.seals import line_hash
 from models.store.pipeline import ALONG, answered, ask_ahead
 from models.store.sealing import Kept
-from models.store.sql import among, among_named, insert_all, table, update_by_id
+from models.store.sql import among, among_named, insert_all, table, update_by_id, written
 from models.store.turns import take_turn
 from models.tables import (
     Adjustment,
@@ -67,6 +68,8 @@ SHEET, STEP, LINE, RUNG = table(Sheet), table(Step), table(StepLine), table(Rung
 ASSIGNMENT, DECISION, DECISION_LINE = table(Assignment), table(Decision), table(DecisionLine)
 PROCEDURE, ENGINE, PERSON, POST = table(Procedure), table(Engine), table(Person), table(Post)
 ITEM, CONTACT = table(Item), table(Contact)
+#: Written as the partial indexes have them, or SQLite reads all there ever was.
+_STEP_OPEN, _NOT_DROPPED = STEP.c.state == written("open"), RUNG.c.dropped == literal_column("false")
 
 Row = dict[str, Any]
 _EDITIONS: WeakKeyDictionary[Engine_, dict[tuple[str, int], ProcedureVersion]] = WeakKeyDictionary()
@@ -413,19 +416,15 @@ def moving_sheets(connection: Connection, change_id: str) -> list[Row]:
 
 
 def _moving() -> Any:
-    its_open = and_(STEP.c.sheet_id == SHEET.c.id, STEP.c.state == "open")
-    waiting = select(STEP.c.id).where(its_open).exists()
-    decided = (
-        select(STEP.c.id)
-        .join(DECISION, DECISION.c.step_id == STEP.c.id)
-        .where(its_open, DECISION.c.undone_at.is_(None))
-        .exists()
+    waiting = select(STEP.c.sheet_id).where(
+        STEP.c.change_id == bindparam("change_id"), _STEP_OPEN, STEP.c.sheet_id.is_not(None)
     )
+    decided = waiting.join(DECISION, DECISION.c.step_id == STEP.c.id).where(DECISION.c.undone_at.is_(None))
     taken = select(ADJUSTMENT.c.id).where(ADJUSTMENT.c.sheet_id == SHEET.c.id, ADJUSTMENT.c.state == "removed").exists()
     query = select(SHEET).where(
         SHEET.c.change_id == bindparam("change_id"),
         SHEET.c.state == "open",
-        or_(SHEET.c.stuck.is_not(None), ~waiting, decided, taken),
+        or_(SHEET.c.stuck.is_not(None), SHEET.c.id.not_in(waiting), SHEET.c.id.in_(decided), taken),
     )
     return query.order_by(SHEET.c.ord, SHEET.c.id)
 
@@ -564,9 +563,9 @@ _OPEN_BEFORE_LEAVERS = (
     select(ASSIGNMENT)
     .join(PERSON, PERSON.c.id == ASSIGNMENT.c.person_id)
     .join(STEP, STEP.c.id == ASSIGNMENT.c.step_id)
-    .where(ASSIGNMENT.c.state == "open", STEP.c.state == "open", _leavers())
+    .where(ASSIGNMENT.c.state == "open", _STEP_OPEN, _leavers())
 )
-_LEAVERS = _OPEN_BEFORE_LEAVERS.where(ASSIGNMENT.c.change_id == bindparam("change_id")).order_by(
+_LEAVERS = _OPEN_BEFORE_LEAVERS.where(STEP.c.change_id == bindparam("change_id")).order_by(
     ASSIGNMENT.c.step_id, ASSIGNMENT.c.id
 )
 _CHANGES_OF_LEAVERS = _OPEN_BEFORE_LEAVERS.with_only_columns(ASSIGNMENT.c.change_id).distinct()
@@ -807,7 +806,7 @@ def _rung_is_due() -> ColumnElement[bool]:
     return and_(
         RUNG.c.change_id == bindparam("change_id"),
         RUNG.c.fired_at.is_(None),
-        RUNG.c.dropped.is_(False),
+        _NOT_DROPPED,
         RUNG.c.due_at <= bindparam("now"),
         STEP.c.state == "open",
     )
@@ -842,7 +841,7 @@ def _standing() -> Any:
     waiting = (
         select(func.count(ASSIGNMENT.c.person_id.distinct()))
         .join(STEP, STEP.c.id == ASSIGNMENT.c.step_id)
-        .where(ASSIGNMENT.c.change_id == CHANGE.c.id, ASSIGNMENT.c.state == "open", STEP.c.state == "open")
+        .where(STEP.c.change_id == CHANGE.c.id, _STEP_OPEN, ASSIGNMENT.c.state == "open")
     )
     columns = (said.scalar_subquery().label("said"), waiting.scalar_subquery().label("waiting"))
     return select(CHANGE, *columns).where(CHANGE.c.id == bindparam("change_id"))
@@ -960,7 +959,7 @@ def wrong_moments(connection: Connection) -> list[str]:
 def _next_moment() -> Any:
     change_id: BindParameter[str] = bindparam("change")
     rung = select(func.min(RUNG.c.due_at)).where(
-        and_(RUNG.c.change_id == change_id, RUNG.c.fired_at.is_(None), RUNG.c.dropped.is_(False))
+        and_(RUNG.c.change_id == change_id, RUNG.c.fired_at.is_(None), _NOT_DROPPED)
     )
     retry = select(func.min(SHEET.c.retry_at)).where(and_(SHEET.c.change_id == change_id, SHEET.c.stuck.is_not(None)))
     held = select(SHEET.c.id).where(SHEET.c.change_id == change_id, SHEET.c.stuck.is_not(None))

@@ -13,7 +13,7 @@ from models.actions import engine, views
 from models.actions.engine import engine_seen
 from models.actions.legs import park
 from models.domain.deadlines import shanghai_day
-from models.store.change import ASSIGNMENT, CHANGE, STEP
+from models.store.change import ASSIGNMENT, CHANGE, STEP, next_moment
 from models.store.database import Database
 from models.store.outbox import NOTICE, SqlOutbox
 from tests.bench.copies import copy_changes
@@ -114,6 +114,14 @@ def test_the_outbox_reads_no_notice_that_has_arrived(waiting: tuple[Database, st
     assert "ix_notice_waiting" in asked
     assert "SCAN notice\n" not in asked + "\n"
     assert "Seq Scan on notice" not in asked
+
+
+def test_a_pass_finds_the_next_moment_of_its_change_among_no_rungs_of_others(waiting: tuple[Database, str]) -> None:
+    db, one = waiting
+    with db.reader() as connection:
+        asked = plans(db, lambda: next_moment(connection, one))
+    assert "ix_rung_due" in asked
+    assert "Seq Scan on rung" not in asked
 
 
 def test_the_pulse_finds_work_dues_changes_without_a_run_and_legs_nobody_carries(waiting: tuple[Database, str]) -> None:
