@@ -70,7 +70,8 @@ from models.store.change import (
 from models.store.database import Database
 from models.store.pipeline import ask_ahead
 from models.store.sealing import OfficeLog
-from models.store.sql import among_named, insert_all, stands_already, table
+from models.store.pipeline import ask_ahead
+from models.store.sql import among, among_named, insert_all, stands_already, table, written
 from models.tables import Request, new_id
 
 REQUEST = table(Request)
@@ -182,9 +183,9 @@ def _person_json(connection: Connection, person_id: str | None) -> dict[str, str
 def _assignment(connection: Connection, change: Row, row: Row, now: datetime) -> dict[str, Any]:
     members = adjustments_of_step(connection, row["step_id"])
     proposals = standing_proposals(connection, [a["id"] for a in members])
-    returned = proposals_before_round(connection, [a["id"] for a in members], row["round"]) if row["round"] > 1 else {}
+    returned = proposals_before_round(connection, proposals, row["round"]) if row["round"] > 1 else {}
     bases = versions_by_id(connection, [a["base_version_id"] for a in members if a["base_version_id"]])
-    remarks = _remarks(connection, change["id"], [a["id"] for a in members])
+    remarks = _remarks(connection, row, [a["id"] for a in members])
     sheet = _sheet_of(connection, row)
     verdicts = verdicts_of(row["stage"], drafted=is_drafted(connection, sheet))
     return {
@@ -279,35 +280,47 @@ def fields_json(content: Mapping[str, Any] | None) -> dict[str, Any] | None:
     return {info.name: content.get(info.name) for info in FIELDS}
 
 
-def _remarks(connection: Connection, change_id: str, adjustment_ids: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+def _remarks(connection: Connection, row: Row, adjustment_ids: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
     """What was said of each adjustment last, at most `REMARKS`, oldest first; what was said before stands in the change."""
     found: dict[str, list[dict[str, Any]]] = {}
-    for part in chunks(adjustment_ids):
-        for row in rows(connection, _last_remarks(), change_id=change_id, adjustment_ids=part):
-            found.setdefault(row["adjustment_id"], []).append(
-                {
-                    "person": {"id": row["person_id"], "name": row["name"]},
-                    "at": row["at"].isoformat(),
-                    "text": row["remark"] or row["comment"],
-                    "stage": row["stage"],
-                    "verdict": row["verdict"],
-                }
-            )
+    given = {"change_id": row["change_id"], "sheet_id": row["sheet_id"], "since": row["round"] - REMARKS}
+    # Each return gives a reason: so many rounds hold, mostly, all that is shown. Worth asking where as many went before.
+    for lately in (True, False) if given["since"] > REMARKS else (False,):
+        few = [one for one in adjustment_ids if len(found.get(one, ())) < REMARKS]
+        for part in chunks(few):
+            found |= _said(rows(connection, _last_remarks(lately), **given, adjustment_ids=part))
     return found
 
 
+def _said(found: Sequence[Row]) -> dict[str, list[dict[str, Any]]]:
+    said: dict[str, list[dict[str, Any]]] = {}
+    for row in found:
+        said.setdefault(row["adjustment_id"], []).append(
+            {
+                "person": {"id": row["person_id"], "name": row["name"]},
+                "at": row["at"].isoformat(),
+                "text": row["remark"] or row["comment"],
+                "stage": row["stage"],
+                "verdict": row["verdict"],
+            }
+        )
+    return said
+
+
 @cache
-def _last_remarks() -> Select[Any]:
-    """The newest remarks by adjustment; those of a step that is still open are nobody's business yet."""
+def _last_remarks(lately: bool) -> Select[Any]:
+    """The newest remarks by adjustment, of all rounds or of a sheet's since one; those of a step that is still open are
+    nobody's business yet.
+    """
     newest = func.row_number().over(partition_by=DECISION_LINE.c.adjustment_id, order_by=DECISION.c.at.desc())
-    still_open = select(STEP.c.id).where(STEP.c.change_id == bindparam("change_id"), STEP.c.state == "open")
+    still_open = select(STEP.c.id).where(STEP.c.change_id == bindparam("change_id"), STEP.c.state == written("open"))
     said = (
         select(DECISION_LINE.c.adjustment_id, DECISION_LINE.c.decision_id, newest.label("newest"))
         .join(DECISION, DECISION.c.id == DECISION_LINE.c.decision_id)
         .where(
             among_named(DECISION_LINE.c.adjustment_id, "adjustment_ids"),
-            DECISION.c.step_id.not_in(still_open),
-            or_(DECISION_LINE.c.remark != "", DECISION.c.comment != ""),
+            DECISION_LINE.c.decision_id.in_(_lately()) if lately else DECISION.c.step_id.not_in(still_open),
+            or_(DECISION_LINE.c.remark != written(""), DECISION.c.comment != written("")),
         )
         .subquery()
     )
@@ -325,6 +338,21 @@ def _last_remarks() -> Select[Any]:
         .join(office.PERSON, office.PERSON.c.id == DECISION.c.person_id)
         .where(said.c.newest <= REMARKS)
         .order_by(DECISION.c.at)
+    )
+
+
+def _lately() -> Select[Any]:
+    """Decisions in the closed steps of a sheet since a round; its stages are named for the index that holds them by round."""
+    return (
+        select(DECISION.c.id)
+        .join(STEP, STEP.c.id == DECISION.c.step_id)
+        .where(
+            STEP.c.sheet_id == bindparam("sheet_id"),
+            among(STEP.c.stage, list(STAGE_NAMES)),
+            STEP.c.round >= bindparam("since"),
+            STEP.c.state != written("open"),
+        )
+        .correlate(None)
     )
 
 

@@ -68,6 +68,7 @@ SHEET, STEP, LINE, RUNG = table(Sheet), table(Step), table(StepLine), table(Rung
 ASSIGNMENT, DECISION, DECISION_LINE = table(Assignment), table(Decision), table(DecisionLine)
 PROCEDURE, ENGINE, PERSON, POST = table(Procedure), table(Engine), table(Person), table(Post)
 ITEM, CONTACT = table(Item), table(Contact)
+_EARLIER = PROPOSAL.alias()
 #: Written as the partial indexes have them, or SQLite reads all there ever was.
 _STEP_OPEN, _NOT_DROPPED = STEP.c.state == written("open"), RUNG.c.dropped == literal_column("false")
 
@@ -627,14 +628,16 @@ def standing_proposals(connection: Connection, adjustment_ids: Sequence[str]) ->
 
 @cache
 def _newest_proposals() -> Select[Any]:
-    newest = (
-        select(PROPOSAL.c.adjustment_id, func.max(PROPOSAL.c.no).label("no"))
-        .where(among_named(PROPOSAL.c.adjustment_id, "adjustment_ids"))
-        .group_by(PROPOSAL.c.adjustment_id)
-        .subquery()
-    )
-    its_own = and_(PROPOSAL.c.adjustment_id == newest.c.adjustment_id, PROPOSAL.c.no == newest.c.no)
-    return select(PROPOSAL).join(newest, its_own)
+    return _newest()
+
+
+def _newest(*which: ColumnElement[bool]) -> Select[Any]:
+    """Of each adjustment the newest of such proposals: counted back from its last, however many there were before."""
+    last = select(_EARLIER.c.no).where(_EARLIER.c.adjustment_id == ADJUSTMENT.c.id, *which)
+    number = last.order_by(_EARLIER.c.no.desc()).limit(1).scalar_subquery()
+    its_own = and_(PROPOSAL.c.adjustment_id == ADJUSTMENT.c.id, PROPOSAL.c.no == number)
+    named = among_named(ADJUSTMENT.c.id, "adjustment_ids")
+    return select(PROPOSAL).select_from(ADJUSTMENT).join(PROPOSAL, its_own).where(named)
 
 
 def approve_lines(case: Case, lines: Sequence[Row], effective_at: datetime) -> None:
@@ -651,10 +654,12 @@ def approve_lines(case: Case, lines: Sequence[Row], effective_at: datetime) -> N
     case.became("adjustment", ids, state="scheduled", effective_at=effective_at)
 
 
-def proposals_before_round(connection: Connection, adjustment_ids: Sequence[str], round_no: int) -> dict[str, Row]:
-    """The last submitted proposal of each adjustment from a round before this one: what was returned."""
-    found: dict[str, Row] = {}
-    for part in chunks(adjustment_ids):
+def proposals_before_round(connection: Connection, latest: Mapping[str, Row], round_no: int) -> dict[str, Row]:
+    """The last submitted proposal of each adjustment from a round before this one: what was returned. `latest` are their
+    standing proposals: before the drafter has begun anew they are what was returned.
+    """
+    found = {key: row for key, row in latest.items() if row["submitted"] and row["round"] < round_no}
+    for part in chunks([key for key in latest if key not in found]):
         for row in rows(connection, _newest_before(), adjustment_ids=part, round=round_no):
             found[row["adjustment_id"]] = row
     return found
@@ -662,15 +667,7 @@ def proposals_before_round(connection: Connection, adjustment_ids: Sequence[str]
 
 @cache
 def _newest_before() -> Select[Any]:
-    before = and_(PROPOSAL.c.round < bindparam("round"), PROPOSAL.c.submitted.is_(True))
-    newest = (
-        select(PROPOSAL.c.adjustment_id, func.max(PROPOSAL.c.no).label("no"))
-        .where(among_named(PROPOSAL.c.adjustment_id, "adjustment_ids"), before)
-        .group_by(PROPOSAL.c.adjustment_id)
-        .subquery()
-    )
-    its_own = and_(PROPOSAL.c.adjustment_id == newest.c.adjustment_id, PROPOSAL.c.no == newest.c.no)
-    return select(PROPOSAL).join(newest, its_own)
+    return _newest(_EARLIER.c.round < bindparam("round"), _EARLIER.c.submitted.is_(True))
 
 
 def drafters(connection: Connection, adjustment_ids: Sequence[str]) -> dict[str, set[str]]:
