@@ -70,7 +70,6 @@ from models.store.change import (
 from models.store.database import Database
 from models.store.pipeline import ask_ahead
 from models.store.sealing import OfficeLog
-from models.store.pipeline import ask_ahead
 from models.store.sql import among, among_named, insert_all, stands_already, table, written
 from models.tables import Request, new_id
 

@@ -78,7 +78,7 @@ class Room(People):
             values.clear()
         if self._closed:
             drop_rungs(self.connection, self._closed)
-            cancel(self.connection, step_ids=self._closed)
+            cancel(self.connection, change_id=self.case.id, step_ids=self._closed)
             self._closed = []
 
     @cached_property

@@ -228,15 +228,16 @@ def _leaves_at(last: datetime | None, now: datetime, minutes: float) -> datetime
     return max(min(last, now) + timedelta(minutes=minutes), now)
 
 
-def cancel(connection: Connection, *, step_ids: Sequence[str]) -> None:
-    """What waits to be sent about these steps is no longer needed."""
+def cancel(connection: Connection, *, change_id: str, step_ids: Sequence[str]) -> None:
+    """What waits to be sent about these steps of a change is no longer needed."""
     for part in chunks(step_ids):
-        connection.execute(_cancelling(), {"step_ids": part})
+        connection.execute(_cancelling(), {"of_change": change_id, "step_ids": part})
 
 
 @cache
 def _cancelling() -> Update:
-    waiting = and_(among_named(NOTICE.c.step_id, "step_ids"), NOTICE.c.state.in_(["queued", "held"]))
+    its_own = and_(NOTICE.c.change_id == bindparam("of_change"), among_named(NOTICE.c.step_id, "step_ids"))
+    waiting = and_(its_own, NOTICE.c.state.in_(["queued", "held"]))
     return update(NOTICE).where(waiting).values(state="cancelled").execution_options(**ALONG)
 
 

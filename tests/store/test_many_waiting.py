@@ -15,7 +15,7 @@ from models.actions.legs import park
 from models.domain.deadlines import shanghai_day
 from models.store.change import ASSIGNMENT, CHANGE, STEP, next_moment
 from models.store.database import Database
-from models.store.outbox import NOTICE, SqlOutbox
+from models.store.outbox import NOTICE, SqlOutbox, cancel
 from tests.bench.copies import copy_changes
 from tests.factories import small_office
 from tests.stories.driver import START, Story
@@ -122,6 +122,17 @@ def test_a_pass_finds_the_next_moment_of_its_change_among_no_rungs_of_others(wai
         asked = plans(db, lambda: next_moment(connection, one))
     assert "ix_rung_due" in asked
     assert "Seq Scan on rung" not in asked
+
+
+def test_a_step_that_closes_cancels_what_waits_of_it_among_no_notices_of_other_changes(
+    waiting: tuple[Database, str],
+) -> None:
+    db, one = waiting
+    with db.writer() as connection:
+        asked = plans(db, lambda: cancel(connection, change_id=one, step_ids=["stp-1"]))
+    assert "ix_notice" in asked
+    assert "SCAN notice" not in asked
+    assert "Seq Scan on notice" not in asked
 
 
 def test_the_pulse_finds_work_dues_changes_without_a_run_and_legs_nobody_carries(waiting: tuple[Database, str]) -> None:

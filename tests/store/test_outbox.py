@@ -217,7 +217,7 @@ def test_without_a_collecting_time_every_notice_leaves_at_once(office: Database)
 def test_a_cancelled_notice_does_not_hold_back_the_next(office: Database) -> None:
     put(office, NOW, notice("a", step_id="stp-0"))
     with office.writer() as connection:
-        cancel(connection, step_ids=["stp-0"])
+        cancel(connection, change_id="chg-1", step_ids=["stp-0"])
     put(office, NOW + MINUTE, notice("b"))
     assert states(office) == {"a": "cancelled", "b": "queued"}
 
@@ -388,7 +388,7 @@ def test_several_deliverers_send_every_notice_once(shared: Database) -> None:
 def test_what_waits_about_a_closed_step_is_not_sent(office: Database) -> None:
     put(office, NOW, notice("a"), notice("b"), notice("c", step_id="stp-2", person_id="p-gao"))
     with office.writer() as connection:
-        cancel(connection, step_ids=["stp-1"])
+        cancel(connection, change_id="chg-1", step_ids=["stp-1"])
     assert states(office) == {"a": "cancelled", "b": "cancelled", "c": "queued"}
     assert [one["payload"]["key"] for one in send(office, NOW + 60 * MINUTE)] == ["c"]
 
@@ -398,7 +398,7 @@ def test_a_held_notice_of_a_closed_step_is_left_out_of_the_digest(office: Databa
     send(office, NOW)
     put(office, NOW + MINUTE, notice("b"), notice("c", step_id="stp-2"), notice("d", step_id="stp-3"))
     with office.writer() as connection:
-        cancel(connection, step_ids=["stp-2"])
+        cancel(connection, change_id="chg-1", step_ids=["stp-2"])
     (one,) = send(office, NOW + 20 * MINUTE)
     assert one["payload"]["n"] == 2
     assert states(office)["c"] == "cancelled"
@@ -408,7 +408,7 @@ def test_closing_a_step_leaves_what_was_sent(office: Database) -> None:
     put(office, NOW, notice("a"))
     send(office, NOW)
     with office.writer() as connection:
-        cancel(connection, step_ids=["stp-1"])
+        cancel(connection, change_id="chg-1", step_ids=["stp-1"])
     assert states(office) == {"a": "sent"}
 
 
