@@ -24,7 +24,6 @@ from models.domain.law_reach import followed
 from models.domain.numerals import article_name
 from models.store import catalogue, office
 from models.store.change import (
-    ADJUSTMENT,
     DECISION,
     STEP,
     Case,
@@ -61,7 +60,7 @@ def _publish_lines(room: Room, due: Sequence[Row]) -> None:
     if not due:
         return
     take_turn(room.connection, "publication")  # what is checked now must still hold when it is written
-    proposals = standing_proposals(room.connection, [row["id"] for row in due])
+    proposals = standing_proposals(room.connection, [row["id"] for row in due], "revision", "content")
     blocked = _blocked(room, due, proposals)
     for adjustment_id, reason in blocked.items():
         set_adjustments(room.case, [adjustment_id], state="blocked", reason=reason)
@@ -214,21 +213,23 @@ def _region(room: Room) -> str:
     return str(code)[:2] if code and str(code)[:2].isdigit() else "99"
 
 
-def _drafters_of(room: Room, adjustment_ids: set[str]) -> dict[str, set[str]]:
+def _drafters_of(room: Room, good: Sequence[Row]) -> dict[str, set[str]]:
     """Who drafted these adjustments, with those of each."""
     query = (
-        select(DECISION.c.person_id, ADJUSTMENT.c.id, office.PERSON.c.name)
+        select(DECISION.c.person_id, STEP.c.sheet_id, office.PERSON.c.name)
         .join(office.PERSON, office.PERSON.c.id == DECISION.c.person_id)
         .join(STEP, STEP.c.id == DECISION.c.step_id)
-        .join(ADJUSTMENT, ADJUSTMENT.c.sheet_id == STEP.c.sheet_id)
         .where(and_(DECISION.c.change_id == room.case.id, STEP.c.stage == "draft"))
         .distinct()
     )
+    of_sheet: dict[str, set[str]] = {}
+    for row in good:
+        of_sheet.setdefault(row["sheet_id"], set()).add(row["id"])
     found: dict[str, set[str]] = {}
-    for person_id, adjustment_id, name in room.connection.execute(query).all():
-        if adjustment_id in adjustment_ids:
+    for person_id, sheet_id, name in room.connection.execute(query).all():
+        if sheet_id in of_sheet:
             room.writer.people[person_id] = name
-            found.setdefault(person_id, set()).add(adjustment_id)
+            found.setdefault(person_id, set()).update(of_sheet[sheet_id])
     return found
 
 
@@ -252,7 +253,7 @@ def _tell_published(room: Room, good: Sequence[Row], number: str, effective: dat
         "legal_since": "" if since is None else day_text(since, room.case.now),
         "n": 0,
     }
-    drafted = _drafters_of(room, {row["id"] for row in good})
+    drafted = _drafters_of(room, good)
     places = {row["id"]: place for place, row in enumerate(good)}
     for person_id, mine in drafted.items():
         lines = [good[place] for place in sorted(places[adjustment_id] for adjustment_id in mine)]

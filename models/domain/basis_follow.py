@@ -49,6 +49,8 @@ def kept_ranges(bases: Sequence[Basis], ranges: Sequence[tuple[str, int, int, in
     one still begin: (number of the basis from 1, last article). A content holds their first articles only; a range that
     was written out, article by article, is none any more.
     """
+    if not ranges:
+        return ()
     cited = [
         (canonical_title(str(basis.get("law") or "")), basis.get("article") or 0, basis.get("sub") or 0)
         for basis in bases

@@ -1,7 +1,8 @@
 """What the audit log vouches for: lines in a chain of hashes, and the rows each line wrote.
 
 line_hash(line) -> str            the hash of a line over its words and the hash of the line before
-seal(name, rows) -> Seal          what a line says of the rows it wrote
+marked(name, row)                 what a row is known by, and its hash
+seal(marked) -> Seal              what a line says of the rows it wrote
 compare(name, sealed, rows)       which rows differ from what was sealed
 list_hash(members_sum(members))   the hash of a derived list, told from who came and went
 
@@ -81,13 +82,14 @@ def key_of(name: str, row: Row) -> str:
     return ":".join(str(row[column]) for column in KINDS[name].key)
 
 
-def _ordered(name: str, rows: Iterable[Row]) -> list[tuple[str, str]]:
-    return sorted((key_of(name, row), row_hash(name, row)) for row in rows)
+def marked(name: str, row: Row) -> tuple[str, str]:
+    """What a row is known by, and its hash."""
+    return key_of(name, row), row_hash(name, row)
 
 
-def seal(name: str, rows: Iterable[Row]) -> dict[str, Any]:
-    """`n` rows, the `hash` of all of them in the order of their keys, and a short mark of each."""
-    found = _ordered(name, rows)
+def seal(rows: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """`n` rows, as `marked` gives them, the `hash` of all of them in the order of their keys, and a short mark of each."""
+    found = sorted(rows)
     return {
         "n": len(found),
         "hash": hashlib.sha256("".join(digest for _, digest in found).encode()).hexdigest(),
@@ -105,7 +107,7 @@ class Difference:
 
 def compare(name: str, sealed: Row, rows: Iterable[Row]) -> Difference | None:
     """The first row that differs from what was sealed, or None."""
-    found = _ordered(name, rows)
+    found = sorted(marked(name, row) for row in rows)
     if hashlib.sha256("".join(digest for _, digest in found).encode()).hexdigest() == sealed["hash"]:
         return None
     marks = [sealed["marks"][at : at + MARK] for at in range(0, len(sealed["marks"]), MARK)]

@@ -321,32 +321,28 @@ def write_versions(
     lines so that a log vouches for them.
     """
     ids = [version.item_id for version in versions]
-    _make_items(connection, versions)
-    old = _end_standing(connection, ids, effective_at, now)
     last = _last_numbers(connection, ids)
-    written: dict[str, tuple[str | None, str]] = {}
-    rows: list[dict[str, Any]] = []
-    bases: list[dict[str, Any]] = []
-    for version in versions:
-        version_id = new_id("ver")
-        written[version.item_id] = (old.get(version.item_id), version_id)
-        rows.append(
-            _version_values(version, version_id, last.get(version.item_id, 0) + 1, publication_id, effective_at, now)
-        )
-        bases.extend(_basis_values(version, version_id))
-    lines = [_line_values(version, publication_id, written[version.item_id]) for version in versions]
+    _make_items(connection, [version for version in versions if version.item_id not in last])
+    old = _end_standing(connection, ids, effective_at, now)
+    written = {item_id: (old.get(item_id), new_id("ver")) for item_id in ids}
+    made = [(version, written[version.item_id][1]) for version in versions]
     put = put or partial(insert_all, connection)
-    put(VERSION, rows)
-    insert_all(connection, BASIS, bases)
-    put(LINE, lines)
+    put(
+        VERSION,
+        (
+            _version_values(version, version_id, last.get(version.item_id, 0) + 1, publication_id, effective_at, now)
+            for version, version_id in made
+        ),
+    )
+    insert_all(
+        connection, BASIS, (basis for version, version_id in made for basis in _basis_values(version, version_id))
+    )
+    put(LINE, (_line_values(version, publication_id, written[version.item_id]) for version in versions))
     _keep_codes(connection, versions)
     return written
 
 
 def _make_items(connection: Connection, versions: Sequence[NewVersion]) -> None:
-    known: set[str] = set()
-    for some in chunks([version.item_id for version in versions]):
-        known |= set(connection.execute(select(ITEM.c.id).where(among(ITEM.c.id, some))).scalars())
     values = [
         {
             "id": version.item_id,
@@ -355,7 +351,6 @@ def _make_items(connection: Connection, versions: Sequence[NewVersion]) -> None:
             "parent_id": version.parent_id,
         }
         for version in versions
-        if version.item_id not in known
     ]
     # Parents first: the foreign key of a child is checked row by row on SQLite.
     values.sort(key=lambda row: ("item", "implementation", "handling").index(str(row["kind"])))
@@ -386,10 +381,12 @@ def _end_standing(connection: Connection, ids: Sequence[str], effective_at: date
 
 
 def _last_numbers(connection: Connection, ids: Sequence[str]) -> dict[str, int]:
+    """The number of the newest version of each item that there is, 0 where it has none."""
     last: dict[str, int] = {}
+    newest = select(ITEM.c.id, func.max(VERSION.c.no)).outerjoin(VERSION, VERSION.c.item_id == ITEM.c.id)
     for some in chunks(ids):
-        query = select(VERSION.c.item_id, func.max(VERSION.c.no)).where(among(VERSION.c.item_id, some))
-        last.update({key: value for key, value in connection.execute(query.group_by(VERSION.c.item_id)).all()})
+        query = newest.where(among(ITEM.c.id, some)).group_by(ITEM.c.id)
+        last.update({key: value or 0 for key, value in connection.execute(query).all()})
     return last
 
 
@@ -516,7 +513,7 @@ def list_members(connection: Connection, name: str) -> list[dict[str, Any]]:
 
     Raises KeyError for a name that is not in LISTS.
     """
-    return _rows_of(connection, name, _members(connection, name, STANDING))
+    return _rows_of(connection, name, _members(connection, name, STANDING), columns=_SHOWN)
 
 
 def _in_list(
@@ -545,15 +542,26 @@ def _of_items(connection: Connection, name: str, when: ColumnElement[bool]) -> b
     return connection.execute(any_item).first() is not None
 
 
+#: What a page says of a member of a list, and what is needed of one that came or went.
+_SHOWN: tuple[ColumnElement[Any], ...] = (
+    VERSION.c.item_id, VERSION.c.id.label("version_id"), ITEM.c.kind, VERSION.c.code, VERSION.c.name, VERSION.c.type,
+    VERSION.c.department_id, DEPARTMENT.c.short, VERSION.c.department_text, VERSION.c.hash, VERSION.c.valid_from,
+)  # fmt: skip
+_COMPARED: tuple[ColumnElement[Any], ...] = (
+    VERSION.c.item_id, VERSION.c.code, VERSION.c.name, VERSION.c.department_id, DEPARTMENT.c.short,
+    VERSION.c.department_text, VERSION.c.hash,
+)  # fmt: skip
+
+
 def _rows_of(
-    connection: Connection, name: str, when: ColumnElement[bool], through: ColumnElement[Any] | None = None
+    connection: Connection,
+    name: str,
+    when: ColumnElement[bool],
+    through: ColumnElement[Any] | None = None,
+    columns: Sequence[ColumnElement[Any]] = _COMPARED,
 ) -> list[dict[str, Any]]:
-    v = VERSION.c
-    query = select(
-        v.item_id, v.id.label("version_id"), ITEM.c.kind, v.code, v.name, v.type, v.department_id, DEPARTMENT.c.short,
-        v.department_text, v.hash, v.valid_from,
-    )  # fmt: skip
-    wanted = _in_list(query, name, when, through).outerjoin(DEPARTMENT, DEPARTMENT.c.id == v.department_id)
+    query = _in_list(select(*columns), name, when, through)
+    wanted = query.outerjoin(DEPARTMENT, DEPARTMENT.c.id == VERSION.c.department_id)
     result = connection.execute(wanted)
     names = list(result.keys())
     found = [dict(zip(names, row, strict=True)) for row in result.all()]

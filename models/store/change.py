@@ -195,18 +195,18 @@ class Case:
                 self.set(work_since=self.now)
         return self._seq
 
-    def insert(self, target: Table, values: Sequence[Mapping[str, Any]]) -> None:
+    def insert(self, target: Table, values: Iterable[Mapping[str, Any]]) -> None:
         """Insert rows; for those that decide the next line of the log vouches."""
         if target is PROPOSAL:
             values = [{**row, "log_seq": self._seq + 1} for row in values]
-        self._kept.keep(target, values)
+        kept = self._kept.keeping(target, values)
         if self._gathered is None:
-            insert_all(self.connection, target, values)
+            insert_all(self.connection, target, kept)
             return
-        for row in values:
+        for row in kept:
             self._made.setdefault((target, tuple(row)), []).append(row)
 
-    def vouch(self, target: Table, values: Sequence[Mapping[str, Any]]) -> None:
+    def vouch(self, target: Table, values: Iterable[Mapping[str, Any]]) -> None:
         """Have the next line vouch for rows that were inserted already."""
         self._kept.keep(target, values)
 
@@ -617,27 +617,28 @@ def ask_of_proposals(connection: Connection, adjustment_ids: Sequence[str], *, d
         ask_ahead(connection, (_drafting(), {"adjustment_ids": drafters_of}))
 
 
-def standing_proposals(connection: Connection, adjustment_ids: Sequence[str]) -> dict[str, Row]:
-    """The latest proposal of each adjustment."""
+def standing_proposals(connection: Connection, adjustment_ids: Sequence[str], *names: str) -> dict[str, Row]:
+    """The latest proposal of each adjustment: all of it, or the columns of these names."""
     found: dict[str, Row] = {}
     for part in chunks(adjustment_ids):
-        for row in rows(connection, _newest_proposals(), adjustment_ids=part):
+        for row in rows(connection, _newest_proposals(*names), adjustment_ids=part):
             found[row["adjustment_id"]] = row
     return found
 
 
 @cache
-def _newest_proposals() -> Select[Any]:
-    return _newest()
+def _newest_proposals(*names: str) -> Select[Any]:
+    return _newest(names)
 
 
-def _newest(*which: ColumnElement[bool]) -> Select[Any]:
+def _newest(names: Sequence[str], *which: ColumnElement[bool]) -> Select[Any]:
     """Of each adjustment the newest of such proposals: counted back from its last, however many there were before."""
     last = select(_EARLIER.c.no).where(_EARLIER.c.adjustment_id == ADJUSTMENT.c.id, *which)
     number = last.order_by(_EARLIER.c.no.desc()).limit(1).scalar_subquery()
     its_own = and_(PROPOSAL.c.adjustment_id == ADJUSTMENT.c.id, PROPOSAL.c.no == number)
+    columns = [PROPOSAL.c.adjustment_id, *(PROPOSAL.c[name] for name in names)] if names else PROPOSAL.c
     named = among_named(ADJUSTMENT.c.id, "adjustment_ids")
-    return select(PROPOSAL).select_from(ADJUSTMENT).join(PROPOSAL, its_own).where(named)
+    return select(*columns).select_from(ADJUSTMENT).join(PROPOSAL, its_own).where(named)
 
 
 def approve_lines(case: Case, lines: Sequence[Row], effective_at: datetime) -> None:
@@ -667,7 +668,7 @@ def proposals_before_round(connection: Connection, latest: Mapping[str, Row], ro
 
 @cache
 def _newest_before() -> Select[Any]:
-    return _newest(_EARLIER.c.round < bindparam("round"), _EARLIER.c.submitted.is_(True))
+    return _newest((), _EARLIER.c.round < bindparam("round"), _EARLIER.c.submitted.is_(True))
 
 
 def drafters(connection: Connection, adjustment_ids: Sequence[str]) -> dict[str, set[str]]:

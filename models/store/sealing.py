@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Table, insert, select
 from sqlalchemy.sql.schema import ScalarElementColumnDefault
 
-from models.domain.seals import KINDS, line_hash, seal
+from models.domain.seals import KINDS, line_hash, marked, seal
 from models.store.sql import insert_all, table
 from models.store.turns import take_turn
 from models.tables import OfficeLog as OfficeLogRow
 
 OFFICE_LOG = table(OfficeLogRow)
 #: Puts rows into a table so that a line of a log vouches for them.
-Insert = Callable[[Table, Sequence[Mapping[str, Any]]], None]
+Insert = Callable[[Table, Iterable[Mapping[str, Any]]], None]
 
 
 class Kept:
@@ -24,24 +24,32 @@ class Kept:
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
-        self._rows: dict[str, list[dict[str, Any]]] = {}
+        self._rows: dict[str, list[tuple[str, str]]] = {}
 
-    def insert(self, target: Table, values: Sequence[Mapping[str, Any]]) -> None:
+    def insert(self, target: Table, values: Iterable[Mapping[str, Any]]) -> None:
         """Insert a set of rows of the same columns."""
-        insert_all(self.connection, target, values)
-        self.keep(target, values)
+        insert_all(self.connection, target, self.keeping(target, values))
 
-    def keep(self, target: Table, values: Sequence[Mapping[str, Any]]) -> None:
+    def keep(self, target: Table, values: Iterable[Mapping[str, Any]]) -> None:
         """Have the next line vouch for rows that were inserted already, if they are of a kind that is sealed."""
+        for _ in self.keeping(target, values):
+            pass
+
+    def keeping(self, target: Table, values: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+        """The same rows, kept one by one as they are taken: a server that is sent them works meanwhile."""
         if target.name not in KINDS:
+            yield from values
             return
         fixed = {c.name: c.default.arg for c in target.c if isinstance(c.default, ScalarElementColumnDefault)}
-        self._rows.setdefault(target.name, []).extend({**fixed, **row} for row in values)
+        kept = self._rows.setdefault(target.name, [])
+        for row in values:
+            kept.append(marked(target.name, {**fixed, **row}))
+            yield row
 
     def take(self) -> dict[str, Any] | None:
         """The seals of what was kept, by table; None where there is nothing."""
         kept, self._rows = self._rows, {}
-        return {name: seal(name, rows) for name, rows in kept.items() if rows} or None
+        return {name: seal(rows) for name, rows in kept.items() if rows} or None
 
     @property
     def empty(self) -> bool:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, lru_cache
+from itertools import chain, islice
 from typing import Any, cast
 
 from sqlalchemy import (
@@ -48,8 +49,17 @@ class _Texts(TypeDecorator[Any]):
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         return dialect.type_descriptor(ARRAY(String) if dialect.name == "postgresql" else String())
 
-    def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
-        return list(value) if dialect.name == "postgresql" else json.dumps(list(value))
+    def bind_processor(self, dialect: Dialect) -> Callable[[Any], str]:
+        return _array if dialect.name == "postgresql" else json.dumps
+
+
+def _array(texts: Sequence[str | None]) -> str:
+    """A list of texts as PostgreSQL reads an array; its driver takes ten times as long for it."""
+    return "{" + ",".join(map(_element, texts)) + "}"
+
+
+def _element(text: str | None) -> str:
+    return "NULL" if text is None else '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 class _among(GenericFunction[Any]):
@@ -81,21 +91,23 @@ def _among_postgresql(element: Any, compiler: Any, **named: Any) -> str:
 _COPY_FROM = 200
 
 
-def insert_all(connection: Connection, target: Table, values: Sequence[Mapping[str, Any]]) -> None:
-    """Insert a set of rows with the same columns in one go. What the database says against it may come with the next question."""
-    if not values:
+def insert_all(connection: Connection, target: Table, values: Iterable[Mapping[str, Any]]) -> None:
+    """Insert a set of rows with the same columns in one go; of many, PostgreSQL writes the first while the last are made.
+    What the database says against it may come with the next question.
+    """
+    rest = iter(values)
+    first = list(islice(rest, _COPY_FROM))
+    if not first:
         return
-    if connection.dialect.name != "postgresql" or len(values) == 1:
-        connection.execute(_insert(target), list(values))
+    if connection.dialect.name != "postgresql" or len(first) == 1:
+        connection.execute(_insert(target), [*first, *rest])
         return
-    names, fixed, bound, statement = _as_arrays(target, tuple(values[0]), connection.dialect)
-    columns = [
-        [row[name] for row in values] if bind is None else [bind(row[name]) for row in values]
-        for name, bind in zip(names, bound, strict=True)
-    ]
-    if len(values) < _COPY_FROM:
+    names, fixed, bound, statement = _as_arrays(target, tuple(first[0]), connection.dialect)
+    columns = list(zip(names, bound, strict=True))
+    if len(first) < _COPY_FROM:
         # One parameter for each column: the server runs one statement instead of as many as there are rows.
-        connection.exec_driver_sql(statement, (*fixed.values(), *columns), execution_options=ALONG)
+        arrays = [[row[name] if bind is None else bind(row[name]) for row in first] for name, bind in columns]
+        connection.exec_driver_sql(statement, (*fixed.values(), *arrays), execution_options=ALONG)
         return
     listed = ", ".join(f'"{name}"' for name in (*names, *fixed))
     always = tuple(fixed.values())
@@ -106,8 +118,8 @@ def insert_all(connection: Connection, target: Table, values: Sequence[Mapping[s
         contextlib.closing(connection.connection.cursor()) as cursor,
         cursor.copy(told) as copy,
     ):
-        for row in zip(*columns, strict=True):
-            copy.write_row(row + always)
+        for row in chain(first, rest):
+            copy.write_row([*(row[name] if bind is None else bind(row[name]) for name, bind in columns), *always])
 
 
 @lru_cache(maxsize=500)
