@@ -29,6 +29,7 @@ from models.domain.law_text import canonical_title, titles_named
 from models.domain.seals import SUMS, list_hash, members_sum
 from models.store.office import get_meta, set_meta
 from models.store.sealing import Insert
+from models.store.pipeline import ALONG
 from models.store.sql import among, insert_all, table, written
 from models.tables import (
     Basis,
@@ -313,17 +314,19 @@ def write_versions(
     effective_at: datetime,
     now: datetime,
     put: Insert | None = None,
+    old: Mapping[str, str] | None = None,
 ) -> dict[str, tuple[str | None, str]]:
     """Switch versions as sets: item id to (old version id or None, new version id).
 
-    The standing version ends at `effective_at`; one that would begin only then or later is superseded instead, since a
-    period may not be empty. Bases, codes and the publication's lines are written with them. `put` inserts versions and
-    lines so that a log vouches for them.
+    What stands is ended, unless `ended` did so: `old` is what that gave. Bases, codes and the publication's lines are
+    written with the versions. `put` inserts versions and lines so that a log vouches for them.
     """
     ids = [version.item_id for version in versions]
+    if old is None:
+        with ended(connection, ids, effective_at, now) as old:
+            pass
     last = _last_numbers(connection, ids)
     _make_items(connection, [version for version in versions if version.item_id not in last])
-    old = _end_standing(connection, ids, effective_at, now)
     written = {item_id: (old.get(item_id), new_id("ver")) for item_id in ids}
     made = [(version, written[version.item_id][1]) for version in versions]
     put = put or partial(insert_all, connection)
@@ -358,10 +361,15 @@ def _make_items(connection: Connection, versions: Sequence[NewVersion]) -> None:
         connection.execute(insert(ITEM), values)
 
 
-def _end_standing(connection: Connection, ids: Sequence[str], effective_at: datetime, now: datetime) -> dict[str, str]:
-    """End what stands of these items at a moment; item id to the version that stood."""
+@contextmanager
+def ended(
+    connection: Connection, ids: Sequence[str], effective_at: datetime, now: datetime
+) -> Iterator[dict[str, str]]:
+    """End what stands of these items at a moment, on PostgreSQL while the block goes on, which may not read; item id to
+    the version that stood. One that would begin only then or later is superseded instead, since a period may not be empty.
+    """
     old: dict[str, str] = {}
-    ended: list[str] = []
+    over: list[str] = []
     replaced: list[str] = []
     later = or_(VERSION.c.valid_to.is_(None), VERSION.c.valid_to > effective_at)
     for some in chunks(ids):
@@ -372,12 +380,13 @@ def _end_standing(connection: Connection, ids: Sequence[str], effective_at: date
         )
         for version_id, item_id, valid_from in connection.execute(query).all():
             old[item_id] = version_id
-            (ended if valid_from < effective_at else replaced).append(version_id)
-    for some in chunks(ended):
-        connection.execute(update(VERSION).where(among(VERSION.c.id, some)).values(valid_to=effective_at))
-    for some in chunks(replaced):
-        connection.execute(update(VERSION).where(among(VERSION.c.id, some)).values(superseded_at=now))
-    return old
+            (over if valid_from < effective_at else replaced).append(version_id)
+    with pipeline(connection):
+        for some in chunks(over):
+            connection.execute(update(VERSION).where(among(VERSION.c.id, some)).values(valid_to=effective_at))
+        for some in chunks(replaced):
+            connection.execute(update(VERSION).where(among(VERSION.c.id, some)).values(superseded_at=now))
+        yield old
 
 
 def _last_numbers(connection: Connection, ids: Sequence[str]) -> dict[str, int]:
