@@ -122,28 +122,28 @@ def _publish(room: Room, good: Sequence[Row], proposals: dict[str, Row]) -> None
     )
     ranges = catalogue.ranges_of(room.connection, [row["base_version_id"] for row in good if row["base_version_id"]])
     departments = room.departments
-    with catalogue.ended(room.connection, list(items.values()), effective, case.now) as old:
-        versions = []
-        for row in good:
-            content = _content(row, bodies[row["id"]])
-            dumped = content.model_dump(mode="json")
-            department_id = content.department if content.department in departments else row["department_id"]
-            versions.append(
-                catalogue.NewVersion(
-                    item_id=items[row["id"]],
-                    content=dumped,
-                    name=content.name,
-                    type=content.type,
-                    code=content.code,
-                    department_id=department_id,
-                    department_text=str(row["hint"].get("department_text") or ""),
-                    state="cancelled" if "cancel" in row["outcomes"].split("+") else "active",
-                    adjustment_id=row["id"],
-                    legal_since=since,
-                    hash=dumped_hash(dumped),
-                    ranges=kept_ranges(dumped["bases"], ranges.get(row["base_version_id"] or "", ())),
-                )
+    old = catalogue.end_standing(room.connection, list(items.values()), effective, case.now)
+    versions = []
+    for row in good:
+        content = _content(row, bodies[row["id"]])
+        dumped = content.model_dump(mode="json")
+        department_id = content.department if content.department in departments else row["department_id"]
+        versions.append(
+            catalogue.NewVersion(
+                item_id=items[row["id"]],
+                content=dumped,
+                name=content.name,
+                type=content.type,
+                code=content.code,
+                department_id=department_id,
+                department_text=str(row["hint"].get("department_text") or ""),
+                state="cancelled" if "cancel" in row["outcomes"].split("+") else "active",
+                adjustment_id=row["id"],
+                legal_since=since,
+                hash=dumped_hash(dumped),
+                ranges=kept_ranges(dumped["bases"], ranges.get(row["base_version_id"] or "", ())),
             )
+        )
     written = catalogue.write_versions(
         room.connection,
         publication_id=publication_id,

@@ -28,8 +28,8 @@ from models.domain.impact import CitedBasis
 from models.domain.law_text import canonical_title, titles_named
 from models.domain.seals import SUMS, list_hash, members_sum
 from models.store.office import get_meta, set_meta
-from models.store.sealing import Insert
 from models.store.pipeline import ALONG
+from models.store.sealing import Insert
 from models.store.sql import among, insert_all, table, written
 from models.tables import (
     Basis,
@@ -314,20 +314,21 @@ def write_versions(
     effective_at: datetime,
     now: datetime,
     put: Insert | None = None,
-    old: Mapping[str, str] | None = None,
+    old: Mapping[str, tuple[str, int]] | None = None,
 ) -> dict[str, tuple[str | None, str]]:
     """Switch versions as sets: item id to (old version id or None, new version id).
 
-    What stands is ended, unless `ended` did so: `old` is what that gave. Bases, codes and the publication's lines are
-    written with the versions. `put` inserts versions and lines so that a log vouches for them.
+    What stands is ended, unless `end_standing` did so: `old` is what that gave. Bases, codes and the publication's lines
+    are written with the versions. `put` inserts versions and lines so that a log vouches for them.
     """
     ids = [version.item_id for version in versions]
     if old is None:
-        with ended(connection, ids, effective_at, now) as old:
-            pass
-    last = _last_numbers(connection, ids)
+        old = end_standing(connection, ids, effective_at, now)
+    # What stands of an item is its newest version.
+    last = {item_id: number for item_id, (_, number) in old.items()}
+    last |= _last_numbers(connection, [item_id for item_id in ids if item_id not in last])
     _make_items(connection, [version for version in versions if version.item_id not in last])
-    written = {item_id: (old.get(item_id), new_id("ver")) for item_id in ids}
+    written = {item_id: (old[item_id][0] if item_id in old else None, new_id("ver")) for item_id in ids}
     made = [(version, written[version.item_id][1]) for version in versions]
     put = put or partial(insert_all, connection)
     put(
@@ -361,36 +362,36 @@ def _make_items(connection: Connection, versions: Sequence[NewVersion]) -> None:
         connection.execute(insert(ITEM), values)
 
 
-@contextmanager
-def ended(
+def end_standing(
     connection: Connection, ids: Sequence[str], effective_at: datetime, now: datetime
-) -> Iterator[dict[str, str]]:
-    """End what stands of these items at a moment, on PostgreSQL while the block goes on, which may not read; item id to
-    the version that stood. One that would begin only then or later is superseded instead, since a period may not be empty.
+) -> dict[str, tuple[str, int]]:
+    """End what stands of these items at a moment; item id to (id, number) of the version that stood. One that would begin
+    only then or later is superseded instead, since a period may not be empty.
     """
-    old: dict[str, str] = {}
+    old: dict[str, tuple[str, int]] = {}
     over: list[str] = []
     replaced: list[str] = []
     later = or_(VERSION.c.valid_to.is_(None), VERSION.c.valid_to > effective_at)
     for some in chunks(ids):
         query = (
-            select(VERSION.c.id, VERSION.c.item_id, VERSION.c.valid_from)
+            select(VERSION.c.id, VERSION.c.item_id, VERSION.c.no, VERSION.c.valid_from)
             .where(and_(among(VERSION.c.item_id, some), VERSION.c.superseded_at.is_(None), later))
             .order_by(VERSION.c.no)
         )
-        for version_id, item_id, valid_from in connection.execute(query).all():
-            old[item_id] = version_id
+        for version_id, item_id, number, valid_from in connection.execute(query).all():
+            old[item_id] = (version_id, number)
             (over if valid_from < effective_at else replaced).append(version_id)
-    with pipeline(connection):
-        for some in chunks(over):
-            connection.execute(update(VERSION).where(among(VERSION.c.id, some)).values(valid_to=effective_at))
-        for some in chunks(replaced):
-            connection.execute(update(VERSION).where(among(VERSION.c.id, some)).values(superseded_at=now))
-        yield old
+    # PostgreSQL does this while the new versions are made.
+    for became, ids_of in (({"valid_to": effective_at}, over), ({"superseded_at": now}, replaced)):
+        for some in chunks(ids_of):
+            connection.execute(
+                update(VERSION).where(among(VERSION.c.id, some)).values(**became), execution_options=ALONG
+            )
+    return old
 
 
 def _last_numbers(connection: Connection, ids: Sequence[str]) -> dict[str, int]:
-    """The number of the newest version of each item that there is, 0 where it has none."""
+    """The number of the newest version of each of these items that is known, 0 where it has none."""
     last: dict[str, int] = {}
     newest = select(ITEM.c.id, func.max(VERSION.c.no)).outerjoin(VERSION, VERSION.c.item_id == ITEM.c.id)
     for some in chunks(ids):

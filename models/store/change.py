@@ -648,7 +648,7 @@ def approve_lines(case: Case, lines: Sequence[Row], effective_at: datetime) -> N
     for part in chunks(ids):
         where = and_(among(ADJUSTMENT.c.id, part), ADJUSTMENT.c.state == "in_review")
         values = {"state": "scheduled", "approved_hash": ADJUSTMENT.c.revision, "effective_at": effective_at}
-        case.connection.execute(update(ADJUSTMENT).where(where).values(**values))
+        case.connection.execute(update(ADJUSTMENT).where(where).values(**values), execution_options=ALONG)
     case.became("adjustment", ids, state="approved")
     for line in lines:
         case.became("adjustment", [line["id"]], approved_hash=line["revision"])

@@ -40,7 +40,7 @@ from models.store import database as database_module
 from models.store.change import rows
 from models.store.database import Database
 from models.store.pipeline import ALONG, ask_ahead
-from models.store.sql import insert_all
+from models.store.sql import among, insert_all
 from models.store.turns import take_turn
 from models.tables import UtcDateTime, metadata
 
@@ -189,6 +189,28 @@ def test_a_set_of_any_size_arrives_as_it_was_given(filed: Database, many: int) -
     with filed.reader() as connection:
         found = [dict(row) for row in connection.execute(select(SORTS).order_by(SORTS.c.id)).mappings()]
     assert found == [{**row, "tries": 7, "gone": False} for row in values]
+
+
+@pytest.mark.parametrize("many", [1, 199, 300])
+def test_a_set_that_cannot_be_made_to_the_end_leaves_nothing(filed: Database, many: int) -> None:
+    def rows() -> Iterator[dict[str, Any]]:
+        yield from ({"id": n, "value": n} for n in range(2, many + 2))
+        raise KeyError
+
+    with pytest.raises(KeyError), filed.writer() as connection:
+        insert_all(connection, COUNTER, rows())
+    with filed.reader() as connection:
+        assert connection.execute(select(func.count()).select_from(COUNTER)).scalar_one() == 1
+
+
+def test_a_text_is_found_among_others_whatever_it_holds(filed: Database) -> None:
+    words = ["一", "it's", 'a "b"', "{a,b}", "a,b", "\\N", "\t\t\n", " ", "", "NULL", "null", "%s", '\\"', "["]
+    with filed.writer() as connection:
+        insert_all(connection, SORTS, [{"id": n, "word": word} for n, word in enumerate([*words, "其他", None])])
+    with filed.reader() as connection:
+        for asked in ([], words, *([word] for word in words)):
+            found = connection.execute(select(SORTS.c.word).where(among(SORTS.c.word, asked)).order_by(SORTS.c.id))
+            assert list(found.scalars()) == asked
 
 
 @pytest.mark.parametrize("many", [1, 2, 300])

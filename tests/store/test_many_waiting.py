@@ -41,7 +41,7 @@ def waiting(db: Database, request: pytest.FixtureRequest) -> tuple[Database, str
 
 
 def asked_by(db: Database, act: Any) -> list[tuple[str, Any]]:
-    """The questions this asks of the database, with their values."""
+    """What this asks of the database or changes there, with its values."""
     asked: list[tuple[str, Any]] = []
 
     def note(connection: Connection, cursor: Any, statement: str, parameters: Any, *rest: Any) -> None:
@@ -50,7 +50,7 @@ def asked_by(db: Database, act: Any) -> list[tuple[str, Any]]:
     event.listen(db.engine, "before_cursor_execute", note)
     act()
     event.remove(db.engine, "before_cursor_execute", note)
-    return [(statement, values) for statement, values in asked if statement.startswith("SELECT")]
+    return [(statement, values) for statement, values in asked if statement.startswith(("SELECT", "UPDATE"))]
 
 
 def plans(db: Database, act: Any) -> str:
