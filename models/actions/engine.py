@@ -16,6 +16,7 @@ from sqlalchemy import (
     delete,
     func,
     insert,
+    literal_column,
     or_,
     select,
     union,
@@ -204,7 +205,7 @@ def orphans(db: Database, *, now: datetime, engine_id: str, carried: Callable[[s
         query = select(CHANGE).where(
             and_(
                 _OPEN,
-                CHANGE.c.leg_no > written(0),
+                CHANGE.c.leg_no > literal_column("0"),
                 # A new leg clears the mark of the one that parked: it is either empty or the newest leg's.
                 CHANGE.c.parked_leg.is_(None),
                 or_(CHANGE.c.leg_engine.is_(None), CHANGE.c.leg_engine == engine_id, CHANGE.c.leg_engine.not_in(alive)),

@@ -128,7 +128,7 @@ def answered(connection: Connection, query: Any, given: Mapping[str, Any]) -> li
         if asked is query and its_own == given:
             del way.ahead[number]
             if cursor.description is None:
-                with as_of_statement(connection, str(query)):
+                with as_of_statement(connection, "questions asked ahead"):
                     way.wait()
             return _rows(connection, query, cursor)
     return None

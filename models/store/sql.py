@@ -21,7 +21,7 @@ from sqlalchemy import (
     Update,
     bindparam,
     insert,
-    literal,
+    literal_column,
     update,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -148,11 +148,12 @@ def among(column: ColumnElement[Any], values: Sequence[str]) -> ColumnElement[bo
     return _in(column, bindparam(None, list(values), type_=_Texts(), unique=True))
 
 
-def written(value: str | int) -> ColumnElement[Any]:
-    """A value that stands in the statement itself: a partial index is not taken for a parameter, and PostgreSQL, which plans
+def written(word: str) -> ColumnElement[Any]:
+    """A word that stands in the statement itself: a partial index is not taken for a parameter, and PostgreSQL, which plans
     for any value, expects of `state <> $1` next to nothing. Only for words of the code, never for what somebody sent.
     """
-    return literal(value, literal_execute=True)
+    assert word.isidentifier() or not word, word
+    return literal_column(f"'{word}'", String())
 
 
 def among_named(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
