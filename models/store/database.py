@@ -171,8 +171,9 @@ def _ping_after_a_pause(connection: Any, record: Any, proxy: Any) -> None:
     if used is None or time.monotonic() - used < IDLE_SECONDS:
         return
     try:
+        connection.autocommit = True  # no transaction: with a rollback the driver forgets all it has planned
         connection.execute("select 1")
-        connection.rollback()
+        connection.autocommit = False
     except Exception as error:
         raise DisconnectionError from error
 

@@ -25,6 +25,10 @@ KEPT_STATEMENTS = 500
 _ONLY_ASKS = re.compile(r"\s*(select|with)\b(?!.*\b(for (no key )?(update|share)|pg_advisory))", re.I | re.S)
 
 
+#: After such a statement the driver forgets what it planned, and in a pipeline it forgets too late.
+_CHANGES_TABLES = re.compile(r"\s*(drop|alter|discard|deallocate)\b", re.I)
+
+
 class _Way:
     """The pipeline of one connection, while it is in one."""
 
@@ -179,6 +183,11 @@ def _going(cursor: Any, statement: str, context: Any) -> Iterator[None]:
     way = _WAYS.get(cursor.connection)
     if way is not None and not _only_asks(statement):
         way.ahead.clear()
+    if way is not None and _CHANGES_TABLES.match(statement):
+        way.leave()
+        yield
+        way.enter()
+        return
     yield
     if way is not None and not ("along" in context.execution_options or "sent" in context.execution_options):
         way.wait()

@@ -397,6 +397,28 @@ def test_a_question_asked_ahead_that_fails_is_an_error_where_an_answer_is_waited
     assert value_of(postgres) == 0
 
 
+def test_what_was_planned_before_a_table_was_dropped_is_planned_anew(postgres: Database) -> None:
+    for _ in range(3):
+        with postgres.writer() as connection:
+            connection.exec_driver_sql("create table passing (id int)")
+            _ids(postgres)
+            connection.exec_driver_sql("drop table passing")
+            rows(connection, select(COUNTER))
+            rows(connection, select(COUNTER))
+    assert _ids(postgres) == [1]
+
+
+def test_a_connection_that_lay_idle_keeps_what_it_has_planned(
+    postgres: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database_module, "IDLE_SECONDS", 0.0)
+    planned = []
+    for _ in range(3):
+        with postgres.reader() as connection:
+            planned.append(connection.exec_driver_sql("select count(*) from pg_prepared_statements").scalar_one())
+    assert planned[-1] >= planned[0] > 0
+
+
 def test_a_question_is_planned_the_first_time_it_is_asked(postgres: Database) -> None:
     with postgres.reader() as connection:
         connection.exec_driver_sql("select %s::int", (1,))
