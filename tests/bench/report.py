@@ -198,7 +198,8 @@ Measured is what a person feels: from the last byte of his decision to the last 
   to hour, least of all with many processes at once, though a bare loop takes the same time: on 2026-11-29 one tree gave a p95 of
   103 ms for 30 changes in a burst on PostgreSQL, and two hours later, of two bursts instead of four, 337 and 396 ms. What of a
   **missed** goal is the machine's and what the program's stands under "Two trees on one machine". On an Intel Xeon an older tree
-  gave on 2026-11-27 hot and cold p95 of 43 and 187 ms on PostgreSQL and switched versions in 0.87 s.
+  gave on 2026-11-27 hot and cold p95 of 43 and 187 ms on PostgreSQL and switched versions in 0.87 s. What later trees bring
+  on PostgreSQL was measured in turn with the one before and stands in decision 0018.
 - again: `make bench` (all, about an hour), or a part: `make bench PART=large`, `make bench PART="rounds waiting"`;
   parts are `latency` `burst` `large` `rounds` `waiting` `laws`, each at most ten minutes a store, and `peers`, half an hour;
   `KEEP=1` keeps the figures here. `python -m tests.bench --small` shows in some minutes that all of it runs.
