@@ -1,4 +1,4 @@
-"""The deliverer: takes due notices out of the outbox and sends them; a leg and a web request do not wait for a mail.
+"""The deliverer: takes due notices out of the outbox and sends them; a web request never waits for a mail, a leg a moment.
 
 Poked by the commit in process, otherwise it looks ten times a second. Claimed in batches, oldest first, a few at a
 time; what cannot be sent now is tried again with growing pauses for two days, then it stands on the board.

@@ -67,6 +67,15 @@ def postgres_address() -> Iterator[str]:
     drop_databases(server, name)
 
 
+def emptied(address: str) -> Database:
+    """A PostgreSQL database with nothing in it, whatever was in it."""
+    database = Database(address)
+    with database.writer() as connection:
+        connection.exec_driver_sql("drop schema public cascade")
+        connection.exec_driver_sql("create schema public")
+    return database
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def db(request: pytest.FixtureRequest) -> Iterator[Database]:
     """An empty database, the same test on SQLite and on PostgreSQL."""
@@ -75,9 +84,6 @@ def db(request: pytest.FixtureRequest) -> Iterator[Database]:
         yield database
         database.close()
         return
-    database = Database(request.getfixturevalue("postgres_address"))
-    with database.writer() as connection:
-        connection.exec_driver_sql("drop schema public cascade")
-        connection.exec_driver_sql("create schema public")
+    database = emptied(request.getfixturevalue("postgres_address"))
     yield database
     database.close()

@@ -567,14 +567,15 @@ class _Hand:
     def read_ahead(self, assignment_ids: Sequence[str]) -> None:
         """Read what these assignments put before him; as many questions for many as for one."""
         found = rows(self.connection, _assigned(), **self._mine(assignment_ids))
+        if not found:
+            return
         step_ids = [row["step_id"] for row in found]
-        if found:
-            ask_ahead(self.connection, (_standing_decisions(), {"step_ids": step_ids}))
-            ask_of_steps(self.connection, step_ids)
+        ask_ahead(self.connection, (_standing_decisions(), {"step_ids": step_ids}))
+        ask_of_steps(self.connection, step_ids)
         standing: dict[str, list[Row]] = {key: [] for key in step_ids}
-        for row in rows(self.connection, _standing_decisions(), step_ids=step_ids) if found else ():
+        for row in rows(self.connection, _standing_decisions(), step_ids=step_ids):
             standing[row["step_id"]].append(row)
-        members = adjustments_of_steps(self.connection, step_ids) if found else {}
+        members = adjustments_of_steps(self.connection, step_ids)
         shown = [row["id"] for lines in members.values() for row in lines]
         judged = [line["id"] for row in found if row["step_stage"] not in FREE for line in members[row["step_id"]]]
         ask_of_proposals(self.connection, shown, drafters_of=judged)

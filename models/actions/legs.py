@@ -288,8 +288,9 @@ class _Pass:
         row = room.case.row
         if self._turns == 1:
             self.upto, self.before = int(row["work_seq"]), int(row["consumed_seq"])
-            ask_of_pass(room.connection, room.case.id, room.today)
-            ask_of_notices(room.connection, on=room.today, contact_id=row["coordinator_id"])
+            if row["phase"] not in {"registered", "assessing", "scoping"}:
+                ask_of_pass(room.connection, room.case.id, room.today)
+                ask_of_notices(room.connection, on=room.today, contact_id=row["coordinator_id"])
             hand_back(room)
         if row["phase"] in {"registered", "assessing"}:
             _assess(room)

@@ -6,7 +6,7 @@ out with its group, marked blocked with the reason and told; the rest is publish
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from datetime import date, datetime, time
 from typing import Any
 
@@ -122,28 +122,19 @@ def _publish(room: Room, good: Sequence[Row], proposals: dict[str, Row]) -> None
     )
     ranges = catalogue.ranges_of(room.connection, [row["base_version_id"] for row in good if row["base_version_id"]])
     departments = room.departments
+    # PostgreSQL ends what stood while the new versions are made: from here to their writing nothing is read.
     old = catalogue.end_standing(room.connection, list(items.values()), effective, case.now)
-    versions = []
-    for row in good:
-        content = _content(row, bodies[row["id"]])
-        dumped = content.model_dump(mode="json")
-        department_id = content.department if content.department in departments else row["department_id"]
-        versions.append(
-            catalogue.NewVersion(
-                item_id=items[row["id"]],
-                content=dumped,
-                name=content.name,
-                type=content.type,
-                code=content.code,
-                department_id=department_id,
-                department_text=str(row["hint"].get("department_text") or ""),
-                state="cancelled" if "cancel" in row["outcomes"].split("+") else "active",
-                adjustment_id=row["id"],
-                legal_since=since,
-                hash=dumped_hash(dumped),
-                ranges=kept_ranges(dumped["bases"], ranges.get(row["base_version_id"] or "", ())),
-            )
+    versions = [
+        _version(
+            row,
+            items[row["id"]],
+            _content(row, bodies[row["id"]]),
+            departments,
+            since,
+            ranges.get(row["base_version_id"] or "", ()),
         )
+        for row in good
+    ]
     written = catalogue.write_versions(
         room.connection,
         publication_id=publication_id,
@@ -159,6 +150,32 @@ def _publish(room: Room, good: Sequence[Row], proposals: dict[str, Row]) -> None
         catalogue.snapshot_list(room.connection, name=name, publication_id=publication_id)
     case.log("发布", about=number, count=len(good), publication=publication_id, effective_at=effective.isoformat())
     _tell_published(room, good, number, effective, since)
+
+
+def _version(
+    row: Row,
+    item_id: str,
+    content: ItemContent,
+    departments: Container[str],
+    since: date | None,
+    ranges: Sequence[tuple[str, int, int, int]],
+) -> catalogue.NewVersion:
+    """What an adjustment makes of its item."""
+    dumped = content.model_dump(mode="json")
+    return catalogue.NewVersion(
+        item_id=item_id,
+        content=dumped,
+        name=content.name,
+        type=content.type,
+        code=content.code,
+        department_id=content.department if content.department in departments else row["department_id"],
+        department_text=str(row["hint"].get("department_text") or ""),
+        state="cancelled" if "cancel" in row["outcomes"].split("+") else "active",
+        adjustment_id=row["id"],
+        legal_since=since,
+        hash=dumped_hash(dumped),
+        ranges=kept_ranges(dumped["bases"], ranges),
+    )
 
 
 def _content(row: Row, body: dict[str, Any]) -> ItemContent:

@@ -381,7 +381,6 @@ def end_standing(
         for version_id, item_id, number, valid_from in connection.execute(query).all():
             old[item_id] = (version_id, number)
             (over if valid_from < effective_at else replaced).append(version_id)
-    # PostgreSQL does this while the new versions are made.
     for became, ids_of in (({"valid_to": effective_at}, over), ({"superseded_at": now}, replaced)):
         for some in chunks(ids_of):
             connection.execute(

@@ -459,8 +459,8 @@ def sheet_rounds(connection: Connection, found: Sequence[Row]) -> dict[str, Shee
         held[line["sheet_id"]].lines.append(line)
     steps_of = rows(connection, _steps_of_round(), **of_sheets)
     ids = [step["id"] for step in steps_of]
-    of_steps = {"step_ids": ids}
-    ask_ahead(connection, *((query, of_steps) for query in (_asked(), _shown(), _decided())))
+    if ids:
+        ask_ahead(connection, *((query, {"step_ids": ids}) for query in (_asked(), _shown(), _decided())))
     in_order = [line["id"] for its_own in held.values() for line in its_own.lines]
     ask_ahead(connection, (_drafting(), {"adjustment_ids": in_order}))
     asked, shown = assignments(connection, ids), step_lines(connection, ids)

@@ -51,7 +51,8 @@ class Database:
             # All questions are short ones of a few shapes: compiling them costs more than asking, and so does planning anew.
             options = {"pool_size": 10, "max_overflow": 30}
             settings = "-c jit=off -c plan_cache_mode=force_generic_plan -c timezone=UTC"
-            # Planned the first time: until a driver plans by itself, after five times, each asking costs twice as much.
+            # Planned the first time: by itself the driver does so after five uses of a connection, and planning costs more
+            # than asking.
             said = {"options": settings, "connect_timeout": CONNECT_SECONDS, "prepare_threshold": 0}
             options |= {"connect_args": said}
         if not self.memory:

@@ -23,10 +23,8 @@ ALONG = {"along": True}
 KEPT_STATEMENTS = 500
 #: A statement that changes and locks nothing.
 _ONLY_ASKS = re.compile(r"\s*(select|with)\b(?!.*\b(for (no key )?(update|share)|pg_advisory))", re.I | re.S)
-
-
 #: After such a statement the driver forgets what it planned, and in a pipeline it forgets too late.
-_CHANGES_TABLES = re.compile(r"\s*(drop|alter|discard|deallocate)\b", re.I)
+_FORGETS = re.compile(r"\s*(drop|alter|rollback|discard|deallocate)\b", re.I)
 
 
 class _Way:
@@ -47,6 +45,14 @@ class _Way:
 
     def leave(self) -> None:
         self._open.close()
+
+    @contextmanager
+    def outside(self) -> Iterator[None]:
+        """Out of the pipeline until the block ends; what was sent along is waited for first."""
+        self.ahead.clear()
+        self.leave()
+        yield
+        self.enter()
 
 
 _WAYS: dict[Any, _Way] = {}
@@ -74,28 +80,22 @@ def pipelined(connection: Connection) -> Iterator[None]:
             with contextlib.suppress(connection.dialect.loaded_dbapi.Error):  # it is undone anyway
                 way.leave()
             raise
-        with as_of_statement(connection, "end of the pipeline"):
+        with _as_of_statement(connection, "end of the pipeline"):
             way.leave()
     finally:
         del _WAYS[driver]
 
 
 @contextmanager
-def unpipelined(connection: Connection) -> Iterator[None]:
-    """Out of the pipeline, for what cannot be done in one, a COPY; what was sent along is waited for first."""
+def unpipelined(connection: Connection, told: str) -> Iterator[None]:
+    """For what the driver does beside SQLAlchemy and cannot do in a pipeline, a COPY: `told` is what a `DBAPIError` says."""
     way = _way(connection)
-    if way is None:
+    with _as_of_statement(connection, told), contextlib.nullcontext() if way is None else way.outside():
         yield
-        return
-    way.ahead.clear()
-    with as_of_statement(connection, "end of the pipeline"):
-        way.leave()
-    yield
-    way.enter()
 
 
 @contextmanager
-def as_of_statement(connection: Connection, told: str) -> Iterator[None]:
+def _as_of_statement(connection: Connection, told: str) -> Iterator[None]:
     """What the driver raises, raised as SQLAlchemy raises it for a statement."""
     dialect = connection.dialect
     database_error = dialect.loaded_dbapi.Error
@@ -132,7 +132,7 @@ def answered(connection: Connection, query: Any, given: Mapping[str, Any]) -> li
         if asked is query and its_own == given:
             del way.ahead[number]
             if cursor.description is None:
-                with as_of_statement(connection, "questions asked ahead"):
+                with _as_of_statement(connection, "questions asked ahead"):
                     way.wait()
             return _rows(connection, query, cursor)
     return None
@@ -181,16 +181,17 @@ def _execute_many(cursor: Any, statement: str, parameters: Any, context: Any) ->
 def _going(cursor: Any, statement: str, context: Any) -> Iterator[None]:
     """A statement on its way: older answers count no more where it writes; waited for where its outcome is asked for."""
     way = _WAYS.get(cursor.connection)
-    if way is not None and not _only_asks(statement):
-        way.ahead.clear()
-    if way is not None and _CHANGES_TABLES.match(statement):
-        way.leave()
+    if way is None:
         yield
-        way.enter()
-        return
-    yield
-    if way is not None and not ("along" in context.execution_options or "sent" in context.execution_options):
-        way.wait()
+    elif _FORGETS.match(statement):
+        with way.outside():
+            yield
+    else:
+        if not _only_asks(statement):
+            way.ahead.clear()
+        yield
+        if not ("along" in context.execution_options or "sent" in context.execution_options):
+            way.wait()
 
 
 @lru_cache(maxsize=1000)

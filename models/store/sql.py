@@ -32,7 +32,7 @@ from sqlalchemy.sql.schema import ScalarElementColumnDefault
 from sqlalchemy.types import TypeDecorator, TypeEngine
 from sqlmodel import SQLModel
 
-from models.store.pipeline import ALONG, as_of_statement, unpipelined
+from models.store.pipeline import ALONG, unpipelined
 
 
 def table(model: type[SQLModel]) -> Table:
@@ -113,8 +113,7 @@ def insert_all(connection: Connection, target: Table, values: Iterable[Mapping[s
     always = tuple(fixed.values())
     told = f'copy "{target.name}" ({listed}) from stdin'
     with (
-        unpipelined(connection),
-        as_of_statement(connection, told),
+        unpipelined(connection, told),
         contextlib.closing(connection.connection.cursor()) as cursor,
         cursor.copy(told) as copy,
     ):

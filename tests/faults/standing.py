@@ -32,15 +32,6 @@ VERSION, CODE = table(ItemVersion), table(Code)
 Kept = dict[str, list[dict[str, Any]]]
 
 
-def clear(url: str) -> None:
-    """An empty PostgreSQL database, whatever was in it."""
-    db = Database(url)
-    with db.writer() as connection:
-        connection.exec_driver_sql("drop schema public cascade")
-        connection.exec_driver_sql("create schema public")
-    db.close()
-
-
 def keep(db: Database) -> Kept:
     """Every row of every table."""
     with db.reader() as connection:

@@ -8,8 +8,8 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from models.store.database import Database
 from models.tables import metadata
+from tests.conftest import emptied
 from tests.faults.machine import Counts, OfficeMachine, the_office
-from tests.faults.standing import clear
 
 
 def many(examples: int, steps: int) -> settings:
@@ -40,7 +40,7 @@ def test_postgresql_answers_as_the_plain_office_does(postgres_address: str) -> N
         counts = Counts()
 
         def new_database(self) -> Database:
-            clear(postgres_address)
+            emptied(postgres_address).close()
             db = Database(postgres_address)
             metadata.create_all(db.engine)
             the_office(db)

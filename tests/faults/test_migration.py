@@ -21,7 +21,8 @@ from sqlalchemy import event
 
 from models.store.database import Database
 from models.store.migrate import current, head, migrate
-from tests.faults.standing import clear, faults
+from tests.conftest import emptied
+from tests.faults.standing import faults
 from tests.system import until
 from tests.upgrade.test_upgrade import bring_back, previous
 
@@ -132,7 +133,7 @@ def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Databa
         if request.param == "sqlite":
             return Database(f"sqlite:///{tmp_path / str(time.monotonic_ns())}.db")
         url = str(request.getfixturevalue("postgres_address"))
-        clear(url)
+        emptied(url).close()
         return Database(url)
 
     return make

@@ -27,11 +27,12 @@ from models.store.database import Database
 from models.store.migrate import current, head, migrate
 from models.store.office import save_workdays
 from models.store.outbox import LINK
+from tests.conftest import emptied
 from tests.factories import LAW, LAW_CHANGE, NEW, small_office
 from tests.factories import PEOPLE as EVERYBODY
 from tests.faults import acts
 from tests.faults.seams import Actor, HastyDatabase, Outcome, Task, alone, race, race_of_many
-from tests.faults.standing import Kept, clear, faults, keep, put_back, settle, told
+from tests.faults.standing import Kept, faults, keep, put_back, settle, told
 from tests.stories.driver import START, Story
 from tests.stories.test_first_month import NOVEMBER, YEAR_2027
 
@@ -616,7 +617,7 @@ def shared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     if request.param == "sqlite":
         database: Database = HastyDatabase(f"sqlite:///{tmp_path_factory.mktemp('races') / 'shared.db'}")
     else:
-        clear(request.getfixturevalue("postgres_address"))
+        emptied(request.getfixturevalue("postgres_address")).close()
         database = HastyDatabase(request.getfixturevalue("postgres_address"))
     migrate(database)
     yield database
@@ -799,7 +800,7 @@ def test_two_migrations_at_one_moment_make_one_schema(
             url = f"sqlite:///{tmp_path / f'new-{number}.db'}"
         else:
             url = request.getfixturevalue("postgres_address")
-            clear(url)
+            emptied(url).close()
         seam, one, two = race(url, actors, Task(acts.migrate), Task(acts.migrate), number)
         assert (one.kind, two.kind) == ("ok", "ok"), f"seam {number} ({seam}): {one} {two}"
         db = Database(url)

@@ -28,8 +28,9 @@ from models.store.database import Database
 from models.store.migrate import migrate
 from models.store.outbox import LINK, live_link
 from notifications.links import load_secrets, make_token
+from tests.conftest import emptied
 from tests.factories import LAW_CHANGE, small_office
-from tests.faults.standing import clear, faults, settle
+from tests.faults.standing import faults, settle
 from tests.portal.test_desk import fields_of
 from tests.stories.driver import Story
 from tests.system import ROOT, until
@@ -101,7 +102,7 @@ def office(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     url = f"sqlite:///{home / 'office.db'}"
     if request.param == "postgresql":
         url = request.getfixturevalue("postgres_address")
-        clear(url)
+        emptied(url).close()
     db = Database(url)
     migrate(db)
     small_office(db, datetime(2026, 1, 5, tzinfo=UTC), schema=False)

@@ -39,6 +39,7 @@ from models.store.migrate import migrate
 from models.store.outbox import LINK
 from models.store.publication import PUBLICATION
 from models.store.sealing import OFFICE_LOG
+from tests.conftest import emptied
 from tests.factories import LAW, NEW, OLD, PEOPLE, small_office
 from tests.stories.driver import START, Story
 
@@ -84,12 +85,8 @@ class Proved:
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def closed(request: pytest.FixtureRequest) -> Iterator[Proved]:
-    url = "sqlite://" if request.param == "sqlite" else request.getfixturevalue("postgres_address")
-    db = Database(url)
-    with db.writer() as connection:
-        if not db.sqlite:
-            connection.exec_driver_sql("drop schema public cascade")
-            connection.exec_driver_sql("create schema public")
+    sqlite = request.param == "sqlite"
+    db = Database("sqlite://") if sqlite else emptied(request.getfixturevalue("postgres_address"))
     migrate(db)
     small_office(db, START - timedelta(days=30), schema=False)
     story = Story(db)

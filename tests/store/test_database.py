@@ -43,6 +43,7 @@ from models.store.pipeline import ALONG, ask_ahead
 from models.store.sql import among, insert_all
 from models.store.turns import take_turn
 from models.tables import UtcDateTime, metadata
+from tests.conftest import emptied
 
 OWN = MetaData()
 COUNTER = Table("counter", OWN, Column("id", Integer, primary_key=True), Column("value", Integer, nullable=False))
@@ -68,11 +69,7 @@ def filed(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
 @pytest.fixture
 def postgres(postgres_address: str) -> Iterator[Database]:
     """The same on PostgreSQL alone."""
-    database = Database(postgres_address)
-    with database.writer() as connection:
-        connection.exec_driver_sql("drop schema public cascade")
-        connection.exec_driver_sql("create schema public")
-    yield from _with_tables(database)
+    yield from _with_tables(emptied(postgres_address))
 
 
 def _with_tables(database: Database) -> Iterator[Database]:
@@ -406,6 +403,15 @@ def test_what_was_planned_before_a_table_was_dropped_is_planned_anew(postgres: D
             rows(connection, select(COUNTER))
             rows(connection, select(COUNTER))
     assert _ids(postgres) == [1]
+
+
+def test_what_was_planned_before_a_savepoint_was_given_up_is_planned_anew(postgres: Database) -> None:
+    with postgres.writer() as connection:
+        savepoint = connection.begin_nested()
+        rows(connection, select(COUNTER))
+        savepoint.rollback()
+        for _ in range(2):
+            assert [row["id"] for row in rows(connection, select(COUNTER))] == [1]
 
 
 def test_a_connection_that_lay_idle_keeps_what_it_has_planned(

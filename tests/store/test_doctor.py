@@ -34,6 +34,7 @@ from models.store.outbox import NOTICE
 from models.store.sql import table
 from models.tables import Person, Workday
 from notifications.links import load_secrets
+from tests.conftest import emptied
 from tests.factories import LAW, NEW, OLD, small_office
 from tests.stories.driver import START, Story
 from tests.system import until
@@ -51,11 +52,7 @@ def story(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Sett
     settings = Settings(
         home=home, database_url=url, portal_port=free_port(), prefect_port=free_port(), mailbox_port=free_port()
     )
-    db = Database(settings.business_url)
-    if url:
-        with db.writer() as connection:
-            connection.exec_driver_sql("drop schema public cascade")
-            connection.exec_driver_sql("create schema public")
+    db = emptied(url) if url else Database(settings.business_url)
     migrate(db)
     with db.writer() as connection:
         # The first line of the log is written at the machine's own time.

@@ -19,6 +19,7 @@ from models.store.database import Database
 from models.store.outbox import LINK_DAYS, URGENT, HandOver, SqlOutbox, cancel, enqueue, live_link, resend
 from models.store.sql import table
 from models.tables import Change, Contact, Link, Notice, Person, metadata
+from tests.conftest import emptied
 
 NOW = datetime(2026, 3, 2, 2, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -90,10 +91,7 @@ def shared(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]
 
 @pytest.fixture
 def office_on_postgres(postgres_address: str) -> Iterator[Database]:
-    database = Database(postgres_address)
-    with database.writer() as connection:
-        connection.exec_driver_sql("drop schema public cascade")
-        connection.exec_driver_sql("create schema public")
+    database = emptied(postgres_address)
     furnish(database)
     yield database
     database.close()

@@ -25,6 +25,17 @@ RENAME: dict[str, Any] = {
 VERY_MANY = 2 * REMARKS + 2
 
 
+def returned(db: Database, params: dict[str, Any], times: int) -> Story:
+    """A change returned so often, each time with its number."""
+    small_office(db, START)
+    story = Story(db)
+    story.start("agency_request", params)
+    for number in range(1, times + 1):
+        story.says("p-wen", "submit")
+        story.says("p-zhou", "return", comment=f"第 {number} 次退回")
+    return story
+
+
 def questions(db: Database, story: Story, person: str) -> int:
     """How many statements a desk takes."""
     asked: list[str] = []
@@ -55,12 +66,7 @@ def test_a_desk_asks_no_more_questions_after_many_rounds_and_shows_what_was_said
 
 
 def test_a_desk_shows_the_newest_remarks_and_decisions_of_a_change_with_very_many(db: Database) -> None:
-    small_office(db, START)
-    story = Story(db)
-    story.start("agency_request", GUIDE)
-    for number in range(1, REMARKS + 4):
-        story.says("p-wen", "submit")
-        story.says("p-zhou", "return", comment=f"第 {number} 次退回")
+    story = returned(db, GUIDE, REMARKS + 3)
     shown = story.open_for("p-wen")[0]["adjustments"][0]["remarks"]
     assert [one["text"] for one in shown] == [f"第 {number} 次退回" for number in range(4, REMARKS + 4)]
     decided = desk(db, person_id="p-zhou", change_id=story.change_id, now=story.now)["decided"]
@@ -88,12 +94,7 @@ def test_a_desk_shows_what_was_said_long_ago_of_an_adjustment_of_which_little_wa
 
 
 def test_what_was_said_in_a_step_that_is_still_open_is_not_shown_after_very_many_rounds_either(db: Database) -> None:
-    small_office(db, START)
-    story = Story(db)
-    story.start("agency_request", RENAME)
-    for number in range(1, VERY_MANY + 1):
-        story.says("p-wen", "submit")
-        story.says("p-zhou", "return", comment=f"第 {number} 次退回")
+    story = returned(db, RENAME, VERY_MANY)
     story.says("p-wen", "submit")
     story.says("p-zhou", "pass", comment="请审查")
 

@@ -20,7 +20,8 @@ from models.actions.steering import reassign, take_out
 from models.store.change import ADJUSTMENT, ASSIGNMENT, CHANGE, SHEET, STEP, rows
 from models.store.database import Database
 from models.store.migrate import MIGRATIONS, current, head, migrate
-from tests.faults.standing import clear, faults
+from tests.conftest import emptied
+from tests.faults.standing import faults
 from tests.system import System, until
 
 HERE = Path(__file__).resolve().parent
@@ -88,7 +89,7 @@ def upgraded(
         url = f"sqlite:///{tmp_path_factory.mktemp('upgrade') / 'shixiang.db'}"
     else:
         url = request.getfixturevalue("postgres_address")
-        clear(url)
+        emptied(url).close()
     db = Database(url)
     bring_back(db, state)
     with db.reader() as connection:
